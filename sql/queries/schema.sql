@@ -1,0 +1,36 @@
+-- name: configure_session
+set timezone to 'UTC';
+
+-- name: wait_for_migrations
+-- One key for all versions of this program: whoever holds it may change the schema.
+select pg_advisory_lock(7301968524631);
+
+-- name: limit_waiting
+select set_config('lock_timeout', %(milliseconds)s, false);
+
+-- name: create_schema_migrations
+create table if not exists schema_migrations (
+    name       text        primary key,
+    sha256     text        not null,
+    applied_at timestamptz not null default clock_timestamp()
+);
+
+-- name: schema_migrations_table
+-- No row in a database that was never migrated.
+select to_regclass('schema_migrations') where to_regclass('schema_migrations') is not null;
+
+-- name: applied_migrations
+select name, sha256, applied_at from schema_migrations;
+
+-- name: record_migration
+insert into schema_migrations (name, sha256) values (%(name)s, %(sha256)s);
+
+-- name: usable_extensions
+-- Installed already, or available to this user.
+select extname as name from pg_extension
+union
+select v.name
+  from pg_available_extension_versions v
+ where not v.superuser
+    or (select rolsuper from pg_roles where rolname = current_user)
+    or (v.trusted and has_database_privilege(current_database(), 'create'));

@@ -1,0 +1,72 @@
+"""Builds store, planner and runbooks once. The only place that picks an implementation.
+
+Called by every command that runs or shows something. Importing it does no work.
+"""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sre_agent import embedded_postgres, lint
+from sre_agent.errors import BadInput
+from sre_agent.planner.port import Planner
+from sre_agent.planner.scripted import ScriptedPlanner
+from sre_agent.resources import data_path
+from sre_agent.runbook import Runbooks
+from sre_agent.settings import Settings
+from sre_agent.store import Store
+from sre_agent.store.migrations import migrate, require_current
+from sre_agent.tools.registry import TOOLS
+
+POSTGRES_DIRECTORY = "postgres"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Agent:
+    """What every run is given."""
+
+    store: Store
+    planner: Planner
+    runbooks: Runbooks
+    settings: Settings
+
+
+@contextmanager
+def database(settings: Settings) -> Iterator[str]:
+    """Yields the conninfo of DATABASE_URL, or of the embedded PostgreSQL, which runs while anybody uses it.
+
+    Raises Unreachable with what was tried.
+    """
+    if settings.database_url is not None:
+        yield settings.database_url
+        return
+    with embedded_postgres.running(settings.data_dir / POSTGRES_DIRECTORY) as conninfo:
+        yield conninfo
+
+
+@asynccontextmanager
+async def open_agent(settings: Settings, *, runbooks: Runbooks) -> AsyncIterator[Agent]:
+    """Opens the store on a current schema: the embedded one is migrated, another one must be already."""
+    with database(settings) as conninfo:
+        if settings.database_url is None:
+            await migrate(conninfo)
+        else:
+            await require_current(conninfo)
+        async with Store.open(conninfo) as store:
+            yield Agent(store=store, planner=ScriptedPlanner(), runbooks=runbooks, settings=settings)
+
+
+def load_runbooks(settings: Settings, users: Path | None = None) -> Runbooks:
+    """The shipped runbooks and the user's own, linted. Raises BadInput with every fault."""
+    return lint.load(data_path("runbooks"), users or settings.runbooks_dir, tools=TOOLS)
+
+
+def check_settings(settings: Settings) -> None:
+    """What settings alone cannot check: names that other rooms know. Raises BadInput."""
+    unknown = [tool for tool in settings.approve_tools if tool not in TOOLS]
+    if unknown:
+        raise BadInput(
+            f"SRE_AGENT_APPROVE_TOOLS={','.join(settings.approve_tools)}: there is no tool {', '.join(unknown)}; "
+            f"allowed: {', '.join(sorted(TOOLS))}"
+        )

@@ -1,0 +1,52 @@
+"""The entry point of `sre-agent`: its commands, and one place that turns errors into exit codes.
+
+Exit codes: 0 done, 1 a run failed or the linter found an error, 2 bad usage or input, 3 something needed cannot be
+reached, 130 interrupted.
+"""
+
+import sys
+from typing import Any
+
+import typer
+
+from sre_agent.cli import config, db, lint, replay
+from sre_agent.cli.output import say
+from sre_agent.errors import SreAgentError
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="sre-agent",
+    help="An SRE agent for Kubernetes: takes an Alertmanager alert, walks its runbook, recommends or makes the "
+    "change, and keeps every step.",
+    epilog="Start with:  sre-agent replay examples/oom-killed",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
+)
+app.command(epilog=replay.EPILOG)(replay.replay)
+app.command(epilog=lint.EPILOG)(lint.lint)
+app.add_typer(db.app, name="db")
+app.command(epilog=config.EPILOG)(config.config)
+app.command()(config.version)
+
+
+def main() -> None:
+    """Runs the command line and exits with its code. Errors go to stderr, one sentence each."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Runs one command and returns its exit code."""
+    try:
+        result: Any = app(arguments, prog_name="sre-agent", standalone_mode=False)
+    except typer.TyperException as error:
+        say(f"sre-agent: {error.format_message()} Try `sre-agent --help`, or `sre-agent COMMAND --help`.")
+        return error.exit_code
+    except SreAgentError as error:
+        say(f"sre-agent: {error}")
+        return error.exit_code
+    if result == INTERRUPTED:
+        say("sre-agent: interrupted")
+    return result if isinstance(result, int) else 0

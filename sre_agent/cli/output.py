@@ -1,0 +1,48 @@
+"""How commands print: data to stdout, everything else to stderr, colour on terminals only."""
+
+import json
+import os
+import shutil
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from sre_agent.settings import Settings
+
+WIDEST = 100
+
+
+def print_json(document: Any) -> None:
+    """One JSON document on stdout."""
+    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+
+
+def say(text: str) -> None:
+    """One line for the person, on stderr."""
+    sys.stderr.write(text + "\n")
+
+
+def width() -> int:
+    """The columns to fill: the terminal's, at most WIDEST; 80 where there is no terminal."""
+    return min(shutil.get_terminal_size((80, 24)).columns, WIDEST)
+
+
+def console() -> "Console":
+    """stdout with colour where it is a terminal; NO_COLOR is honoured."""
+    from rich.console import Console
+
+    return Console(width=width(), highlight=False, soft_wrap=True, no_color="NO_COLOR" in os.environ)
+
+
+def load_settings() -> "Settings":
+    """The settings of this environment, with warnings for unknown names. Raises BadInput with every bad value."""
+    from sre_agent import log
+    from sre_agent.settings import load
+
+    settings = load(os.environ)
+    for warning in settings.unknown:
+        say(f"sre-agent: warning: {warning}")
+    log.configure(settings.log_level, json_lines=not sys.stderr.isatty(), stream=sys.stderr)
+    return settings

@@ -1,0 +1,75 @@
+"""`sre-agent replay`: a saved payload through the executor, told as a story or as JSON."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+EPILOG = """\b
+Examples:
+  sre-agent replay examples/oom-killed
+  sre-agent replay examples/oom-killed --mode auto --json
+  sre-agent replay payload.json --snapshot cluster.yaml
+  kubectl get pods,deploy,rs,events,nodes -n demo -o yaml > cluster.yaml
+  sre-agent replay - --snapshot cluster.yaml < payload.json"""
+
+
+def replay(
+    payload: Annotated[
+        list[str],
+        typer.Argument(help="A webhook body, a directory of examples/, or - for stdin.", metavar="PAYLOAD..."),
+    ],
+    snapshot: Annotated[
+        Path | None, typer.Option(help="Recorded objects: a YAML or JSON file, or a directory of them.")
+    ] = None,
+    mode: Annotated[
+        Literal["recommend", "auto"] | None, typer.Option(help="Default: AGENT_MODE, else recommend.")
+    ] = None,
+    runbooks: Annotated[Path | None, typer.Option(help="A directory with your own runbooks.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document instead of the story.")] = False,
+) -> int:
+    """Replay saved alerts on recorded objects.
+
+    The recording is --snapshot, else cluster.yaml, cluster.json or cluster/ beside the payload. Without one the
+    plan is printed and nothing is stored. Recorded files are never changed.
+    """
+    import asyncio
+
+    from sre_agent import agent
+    from sre_agent.cli.output import load_settings
+    from sre_agent.replay import load_parts
+    from sre_agent.run import Mode
+
+    settings = load_settings()
+    agent.check_settings(settings)
+    known = agent.load_runbooks(settings, runbooks)
+    parts = load_parts(payload, snapshot=snapshot)
+    wanted = Mode(mode or settings.agent_mode)
+    return asyncio.run(_play(parts, settings, known, wanted, as_json))
+
+
+async def _play(parts, settings, runbooks, mode, as_json) -> int:  # type: ignore[no-untyped-def]
+    from sre_agent.cli.output import console, print_json, say
+    from sre_agent.cli.story import tell, tell_skipped
+    from sre_agent.replay import replay
+    from sre_agent.run import RunRecord, RunStatus
+    from sre_agent.views import run_json, skipped_json
+
+    runs, skipped = [], []
+    out = console()
+    at = None
+    async for part, result in replay(parts, settings=settings, runbooks=runbooks, mode=mode):
+        if part is not at and not as_json:
+            at = part
+            say(f"[{parts.index(part) + 1}/{len(parts)}] {part.source}")
+        if isinstance(result, RunRecord):
+            runs.append(result)
+            if not as_json:
+                tell(out, result)
+        else:
+            skipped.append(result)
+            if not as_json:
+                tell_skipped(out, result)
+    if as_json:
+        print_json({"runs": [run_json(run) for run in runs], "skipped": [skipped_json(entry) for entry in skipped]})
+    return 1 if any(run.status is RunStatus.FAILED for run in runs) else 0

@@ -1,0 +1,153 @@
+"""A run told to a person, in 80 columns: alert, runbook and why, each step, the action, the exact change."""
+
+import textwrap
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.text import Text
+
+from sre_agent.run import Change, Judgement, RunRecord, Skipped, StepRecord, StepStatus, Verdict
+from sre_agent.target import Target
+
+LABEL = 13
+MARKS = {
+    StepStatus.DONE: ("✓", "green"),
+    StepStatus.PROPOSED: ("→", "blue"),
+    StepStatus.REFUSED: ("✗", "yellow"),
+    StepStatus.FAILED: ("!", "red"),
+    StepStatus.UNKNOWN: ("?", "red"),
+    StepStatus.SKIPPED: ("–", "dim"),
+    StepStatus.PLANNED: ("·", "dim"),
+}
+
+
+def tell(out: Console, run: RunRecord) -> None:
+    """Prints one run."""
+    out.rule(Text(f" {run.alert.name or 'alert without a name'} · {run.mode.value} ", "bold"), characters="─")
+    _line(out, "alert", _alert(run))
+    _line(out, "runbook", f"{run.runbook_id}: {run.route_reason}")
+    _line(out, "target", _target(run.target))
+    for step in run.steps:
+        _tell_step(out, step)
+    _tell_action(out, run)
+    for note in run.notes:
+        _line(out, "note", note)
+    if run.retry_at is not None:
+        _line(out, "again", f"{run.retry_at:%Y-%m-%d %H:%M:%S} UTC, if the symptom is still there")
+    stored = f"incident {run.incident_id}" if run.incident_id is not None else "not stored"
+    _line(out, "ended", f"{run.status.value} · {stored}")
+    out.print()
+
+
+def tell_skipped(out: Console, skipped: Skipped) -> None:
+    """Prints one alert that has no run."""
+    where = f" at {skipped.path}" if skipped.path else ""
+    out.rule(Text(f" {skipped.alertname or 'alert'}{where} · no run ", "bold"), characters="─")
+    _line(out, "because", skipped.reason)
+    out.print()
+
+
+def _alert(run: RunRecord) -> str:
+    labels = run.alert.labels
+    words = [
+        f"{key} {labels[key]}"
+        for key in (
+            "namespace",
+            "deployment",
+            "statefulset",
+            "daemonset",
+            "job_name",
+            "pod",
+            "container",
+            "node",
+        )
+        if labels.get(key)
+    ]
+    began = f"since {run.alert.starts_at:%Y-%m-%d %H:%M} UTC" if run.alert.starts_at else ""
+    return " · ".join(part for part in (labels.get("severity", ""), ", ".join(words), began) if part) or "no labels"
+
+
+def _target(target: Target | None) -> str:
+    if target is None:
+        return "none bound"
+    if target.namespace is None:
+        return f"{target.kind} {target.name}"
+    parts = [f"{target.kind} {target.namespace}/{target.name}"]
+    if target.container:
+        parts.append(f"container {target.container}")
+    if target.pod and target.pod != target.name:
+        parts.append(f"pod {target.pod}")
+    return ", ".join(parts)
+
+
+def _tell_step(out: Console, step: StepRecord) -> None:
+    mark, style = MARKS[step.status]
+    why = step.gate if step.status in {StepStatus.SKIPPED, StepStatus.PLANNED} else step.reason
+    text = f"{step.step} {step.status.value}" + (f": {why}" if why else "")
+    _wrapped(out, text, first=f"  {mark} ", rest="    ", style=style)
+    if step.status is StepStatus.DONE and not step.change:
+        for line in _seen(step):
+            _wrapped(out, line, first="      ", rest="      ", style="dim")
+    for judgement in _blocking(step):
+        if step.status is StepStatus.REFUSED:
+            _wrapped(out, f"allowed by: {judgement.allowed_by}", first="      ", rest="        ")
+        if judgement.by_hand:
+            _wrapped(out, f"by hand: {judgement.by_hand}", first="      ", rest="        ")
+
+
+def _blocking(step: StepRecord) -> list[Judgement]:
+    worst = max((judgement.verdict for judgement in step.judgements), default=Verdict.ALLOW)
+    return [entry for entry in step.judgements if entry.verdict is worst is not Verdict.ALLOW]
+
+
+def _seen(step: StepRecord) -> Iterator[str]:
+    """What a diagnostic answered: its plain values on one line, its reasons below."""
+    result = step.result or {}
+    plain = [f"{key} {_word(value)}" for key, value in result.items() if isinstance(value, bool | str | int)]
+    if plain:
+        yield ", ".join(plain)
+    for key in ("reasons", "problems"):
+        yield from (str(entry) for entry in result.get(key) or ())
+
+
+def _word(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return textwrap.shorten(str(value), 60, placeholder="…")
+
+
+def _tell_action(out: Console, run: RunRecord) -> None:
+    if run.action_taken:
+        _line(out, "done", run.action_taken, style="bold green")
+    if run.action_recommended:
+        _line(out, "recommended", run.action_recommended, style="bold blue")
+    if run.action_error:
+        _line(out, "error", run.action_error, style="bold red")
+    if run.incident_id is not None and not (run.action_taken or run.action_recommended or run.action_error):
+        _line(out, "action", "none")
+    for step in run.steps:
+        if step.change is not None and step.status in {StepStatus.DONE, StepStatus.PROPOSED}:
+            _tell_change(out, step.change)
+
+
+def _tell_change(out: Console, change: Change) -> None:
+    """The exact change, before and after, and the command that a person would type."""
+    where = f"{change.target.namespace}/" if change.target.namespace else ""
+    for line in change.diff:
+        _wrapped(out, f"{change.target.kind} {where}{change.target.name} {line.path}", first="  ", rest="    ")
+        if line.before is not None:
+            _wrapped(out, line.before, first="    - ", rest="      ", style="red")
+        if line.after is not None:
+            _wrapped(out, line.after, first="    + ", rest="      ", style="green")
+    for note in change.notes:
+        _wrapped(out, note, first="  ! ", rest="    ")
+    _wrapped(out, change.kubectl, first="  $ ", rest="    ", style="dim")
+
+
+def _line(out: Console, label: str, text: str, *, style: str = "") -> None:
+    _wrapped(out, text, first=f"{label:<{LABEL}}", rest=" " * LABEL, style=style)
+
+
+def _wrapped(out: Console, text: str, *, first: str, rest: str, style: str = "") -> None:
+    for index, line in enumerate(textwrap.wrap(text, out.width - len(rest), break_on_hyphens=False) or [""]):
+        out.print(Text(rest if index else first).append(line, style))

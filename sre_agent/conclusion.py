@@ -1,0 +1,95 @@
+"""What a run came to, said from its steps alone: status, actions, what a person must know.
+
+Called by the executor at the end of a run. Pure.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sre_agent.cluster.port import Write
+from sre_agent.run import RunRecord, RunStatus, StepRecord, StepStatus, Verdict
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Conclusion:
+    """The end of a run. `escalation` is why a person is told; `retry_at` when what forbade the change will pass."""
+
+    status: RunStatus
+    action_taken: str | None
+    action_recommended: str | None
+    action_error: str | None
+    planned_writes: tuple[Write, ...]
+    escalation: str | None
+    retry_at: datetime | None
+    notes: tuple[str, ...]
+
+
+def conclude(steps: Sequence[StepRecord], *, error: str | None, recorded: bool) -> Conclusion:
+    """Sums up the steps of a run; `error` is what cut it short, `recorded` whether the cluster is a snapshot."""
+    failures = [f"{step.step}: {step.reason}" for step in steps if step.status is StepStatus.FAILED]
+    unproven = [f"{step.step}: {step.reason}" for step in steps if step.status is StepStatus.UNKNOWN]
+    refusals = [f"{step.step}: {step.reason}" for step in steps if _leaves_symptom(step)]
+    proposed = [step.change for step in steps if step.status is StepStatus.PROPOSED and step.change]
+    taken = _joined(step for step in steps if step.status is StepStatus.DONE and step.change)
+    if error is not None or failures:
+        status = RunStatus.FAILED
+    elif unproven or refusals:
+        status = RunStatus.ESCALATED
+    else:
+        status = RunStatus.SUCCEEDED
+    return Conclusion(
+        status=status,
+        action_taken=taken,
+        action_recommended=_joined(step for step in steps if step.status is StepStatus.PROPOSED),
+        action_error="; ".join(([error] if error else []) + failures + unproven) or None,
+        planned_writes=tuple(write for change in proposed for write in change.writes),
+        escalation="; ".join(unproven + refusals) or None,
+        retry_at=_retry_at(steps),
+        notes=_notes(taken, recorded=recorded),
+    )
+
+
+def summary(record: RunRecord) -> str:
+    """One line for lists: what was done or recommended, else why nothing was."""
+    if record.action_error:
+        return f"{record.runbook_id}: {record.action_error}"
+    if record.action_taken:
+        return f"{record.runbook_id}: done {record.action_taken}"
+    if record.action_recommended:
+        return f"{record.runbook_id}: recommended {record.action_recommended}"
+    refused = next((step.reason for step in record.steps if step.status is StepStatus.REFUSED), None)
+    return f"{record.runbook_id}: nothing done; {refused or record.route_reason}"
+
+
+def _leaves_symptom(step: StepRecord) -> bool:
+    """A refusal leaves the symptom unless everything that refused says that there is nothing left to do."""
+    if step.status is not StepStatus.REFUSED:
+        return False
+    refusing = [judgement for judgement in step.judgements if judgement.verdict is Verdict.REFUSE]
+    return not refusing or not any(judgement.settled for judgement in refusing)
+
+
+def _retry_at(steps: Sequence[StepRecord]) -> datetime | None:
+    """When every reason against the change will have passed; None when one of them does not pass by itself."""
+    for step in steps:
+        if step.status not in {StepStatus.REFUSED, StepStatus.PROPOSED}:
+            continue
+        against = [judgement for judgement in step.judgements if judgement.verdict is not Verdict.ALLOW]
+        moments = [judgement.retry_at for judgement in against if judgement.retry_at]
+        if moments and len(moments) == len(against):
+            return max(moments)
+    return None
+
+
+def _notes(taken: str | None, *, recorded: bool) -> tuple[str, ...]:
+    if taken is None:
+        return ()
+    if recorded:
+        return ("nothing was verified or undone: the objects are a recording and cannot heal",)
+    return ("the effect was not verified",)
+
+
+def _joined(steps: Iterable[StepRecord]) -> str | None:
+    actions = [str((step.result or {}).get("action")) for step in steps if (step.result or {}).get("action")]
+    return "; ".join(actions) or None

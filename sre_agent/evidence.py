@@ -1,0 +1,274 @@
+"""What was read of the cluster about one target, at one moment: the objects that tools and guards judge.
+
+Read by `read_workload` and `read_node` right before a judgement; pure code works on the result. A part that could
+not be read (forbidden, unreachable) is None, and whoever needs it must say no; an empty tuple means it was read
+and nothing is there.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sre_agent.cluster.port import RESOURCE_OF_KIND, Cluster, ClusterError, NotFound, Object, Resource
+from sre_agent.objects import (
+    controlled_by,
+    controller_of,
+    event_time,
+    name,
+    namespace,
+    newest_revision_first,
+    uid,
+)
+from sre_agent.target import Target
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkloadEvidence:
+    """A workload, its pods and what surrounds them.
+
+    pod           the pod the alert is about, as it is now; None when it is gone
+    controller    the object of `target.kind` (Deployment, StatefulSet, ...); None for a bare pod or when gone
+    replica_sets  the Deployment's own ReplicaSets (by owner uid), newest revision first
+    pods          all pods of the workload, every revision, the representative included
+    events        core/v1 Events of the pod (involvedObject uid, else name), oldest first
+    events_of_controller  the same for the controller and its newest ReplicaSet
+    node          the pod's node, {} where it has none or the cluster does not know it
+    namespace     the Namespace object ({} where it has none in a snapshot)
+    quotas, limit_ranges, autoscalers (HPA), vertical_autoscalers, budgets (PDB): of the namespace, unfiltered
+    metrics       the pod's PodMetrics; an empty dict when metrics.k8s.io has none
+    """
+
+    target: Target
+    read_at: datetime
+    pod: Object | None
+    controller: Object | None
+    replica_sets: tuple[Object, ...] = ()
+    pods: tuple[Object, ...] = ()
+    events: tuple[Object, ...] | None = ()
+    events_of_controller: tuple[Object, ...] | None = ()
+    node: Object | None = None
+    namespace: Object | None = None
+    quotas: tuple[Object, ...] | None = ()
+    limit_ranges: tuple[Object, ...] | None = ()
+    autoscalers: tuple[Object, ...] | None = ()
+    vertical_autoscalers: tuple[Object, ...] | None = ()
+    budgets: tuple[Object, ...] | None = ()
+    metrics: Object | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NodeEvidence:
+    """A node, its pods and its peers.
+
+    nodes         all nodes of the cluster, this one included
+    pods          all pods whose spec.nodeName is this node
+    workload_pods all pods of the cluster (for ready replicas elsewhere); None when they could not be read
+    daemon_sets   by (namespace, name)
+    controllers   by (kind, namespace, name): the cluster's ReplicaSets, StatefulSets and Jobs, each kind only
+                  where it controls some of those pods
+    budgets       all PodDisruptionBudgets of the cluster
+    """
+
+    target: Target
+    read_at: datetime
+    node: Object | None
+    nodes: tuple[Object, ...] | None = ()
+    pods: tuple[Object, ...] | None = ()
+    workload_pods: tuple[Object, ...] | None = ()
+    daemon_sets: dict[tuple[str, str], Object] | None = None
+    controllers: dict[tuple[str, str, str], Object] | None = None
+    budgets: tuple[Object, ...] | None = ()
+
+
+Evidence = WorkloadEvidence | NodeEvidence
+
+
+async def read_workload(cluster: Cluster, target: Target, now: datetime) -> WorkloadEvidence:
+    """Reads everything about a workload target with few requests, at once.
+
+    Raises ClusterError where pod, controller or pods cannot be read: without them there is nothing to judge.
+    Everything around them is None where it cannot be read.
+    """
+    if target.namespace is None:
+        raise ValueError(f"{target.key} is not a workload: it has no namespace")
+    space = target.namespace
+    pod, controller, every_pod, every_set = await asyncio.gather(
+        _bound(cluster, Resource.PODS, space, target.pod, target.pod_uid),
+        _controller(cluster, target),
+        cluster.list(Resource.PODS, space),
+        cluster.list(Resource.REPLICA_SETS, space) if target.kind == "Deployment" else _nothing(),
+    )
+    replica_sets = newest_revision_first(entry for entry in every_set if controlled_by(entry, target.uid))
+    owners = [target.uid, *(uid(entry) for entry in replica_sets)]
+    pods = [entry for entry in every_pod if any(controlled_by(entry, owner) for owner in owners)]
+    if target.kind == "Pod" and pod is not None:
+        pods = [pod]
+    around = await asyncio.gather(
+        _events_or_none(cluster, space, [(Resource.PODS, pod)]),
+        _events_or_none(cluster, space, _told_about(target, controller, replica_sets)),
+        *(_list_or_none(cluster, resource, space) for resource in _AROUND_A_WORKLOAD),
+    )
+    node, space_object, metrics = await asyncio.gather(
+        _get_or_none(cluster, Resource.NODES, None, (pod or {}).get("spec", {}).get("nodeName")),
+        _get_or_none(cluster, Resource.NAMESPACES, None, space),
+        _get_or_none(cluster, Resource.POD_METRICS, space, target.pod),
+    )
+    return WorkloadEvidence(
+        target=target,
+        read_at=now,
+        pod=pod,
+        controller=controller,
+        replica_sets=tuple(replica_sets),
+        pods=tuple(pods),
+        events=around[0],
+        events_of_controller=around[1],
+        node=node,
+        namespace=space_object,
+        quotas=around[2],
+        limit_ranges=around[3],
+        autoscalers=around[4],
+        vertical_autoscalers=around[5],
+        budgets=around[6],
+        metrics=metrics,
+    )
+
+
+_AROUND_A_WORKLOAD = (
+    Resource.RESOURCE_QUOTAS,
+    Resource.LIMIT_RANGES,
+    Resource.HORIZONTAL_POD_AUTOSCALERS,
+    Resource.VERTICAL_POD_AUTOSCALERS,
+    Resource.POD_DISRUPTION_BUDGETS,
+)
+
+
+def _told_about(
+    target: Target, controller: Object | None, replica_sets: list[Object]
+) -> list[tuple[Resource, Object | None]]:
+    """The controller and its newest ReplicaSet: quota and admission refusals are told there."""
+    own = [] if controller is None else [(RESOURCE_OF_KIND[target.kind], controller)]
+    return [*own, *((Resource.REPLICA_SETS, entry) for entry in replica_sets[:1])]
+
+
+async def _controller(cluster: Cluster, target: Target) -> Object | None:
+    """The bound controller, None for a bare pod and where it is gone or another one."""
+    if target.kind not in RESOURCE_OF_KIND or target.kind == "Pod":
+        return None
+    return await _bound(cluster, RESOURCE_OF_KIND[target.kind], target.namespace, target.name, target.uid)
+
+
+async def _bound(
+    cluster: Cluster, resource: Resource, space: str | None, wanted: str | None, bound_uid: str | None
+) -> Object | None:
+    """The object that was bound, None where it is gone or another one of its name is there now."""
+    if wanted is None:
+        return None
+    try:
+        obj = await cluster.get(resource, space, wanted)
+    except NotFound:
+        return None
+    return obj if uid(obj) == bound_uid else None
+
+
+async def _nothing() -> list[Object]:
+    return []
+
+
+async def events_of(
+    cluster: Cluster, resource: Resource, space: str, wanted: str, object_uid: str | None
+) -> tuple[Object, ...]:
+    """The Events about one object, oldest first. Those of a namesake with another uid are left out.
+
+    Raises ClusterError.
+    """
+    about = {"involvedObject.name": wanted, "involvedObject.kind": resource.kind}
+    told = await cluster.list(Resource.EVENTS, space, fields=about)
+    own = [event for event in told if (event.get("involvedObject") or {}).get("uid") in {None, "", object_uid}]
+    return tuple(sorted(own, key=lambda event: event_time(event) or datetime.min.replace(tzinfo=UTC)))
+
+
+async def _events_or_none(
+    cluster: Cluster, space: str, objects: list[tuple[Resource, Object | None]]
+) -> tuple[Object, ...] | None:
+    """The Events about several objects; None where some could not be read."""
+    try:
+        told = [
+            await events_of(cluster, resource, space, name(obj), uid(obj))
+            for resource, obj in objects
+            if obj is not None
+        ]
+    except ClusterError:
+        return None
+    return tuple(event for events in told for event in events)
+
+
+async def _get_or_none(cluster: Cluster, resource: Resource, space: str | None, wanted: str | None) -> Object | None:
+    """One object; {} where there is none, None where it cannot be read."""
+    if wanted is None:
+        return {}
+    try:
+        return await cluster.get(resource, space, wanted)
+    except NotFound:
+        return {}
+    except ClusterError:
+        return None
+
+
+async def read_node(cluster: Cluster, target: Target, now: datetime) -> NodeEvidence:
+    """Reads everything about a node target with few requests: at most eight, four of them at once.
+
+    A part that cannot be read is None. `node` None means that there is no such node: where the nodes can neither
+    be listed nor this one be read, ClusterError is raised.
+    """
+    nodes, pods, budgets, daemon_sets = await asyncio.gather(
+        _list_or_none(cluster, Resource.NODES),
+        _list_or_none(cluster, Resource.PODS),
+        _list_or_none(cluster, Resource.POD_DISRUPTION_BUDGETS),
+        _list_or_none(cluster, Resource.DAEMON_SETS),
+    )
+    own_pods = None
+    if pods is not None:
+        own_pods = tuple(pod for pod in pods if pod.get("spec", {}).get("nodeName") == target.name)
+    return NodeEvidence(
+        target=target,
+        read_at=now,
+        node=await _node(cluster, target.name, nodes),
+        nodes=nodes,
+        pods=own_pods,
+        workload_pods=pods,
+        daemon_sets=None if daemon_sets is None else {(namespace(obj), name(obj)): obj for obj in daemon_sets},
+        controllers=None if own_pods is None else await _controllers(cluster, own_pods),
+        budgets=budgets,
+    )
+
+
+async def _list_or_none(cluster: Cluster, resource: Resource, space: str | None = None) -> tuple[Object, ...] | None:
+    """All objects of a kind in one namespace or in all, None where they cannot be read."""
+    try:
+        return tuple(await cluster.list(resource, space))
+    except ClusterError:
+        return None
+
+
+async def _node(cluster: Cluster, node: str, nodes: tuple[Object, ...] | None) -> Object | None:
+    """The node out of the list; read alone only where the list could not be read."""
+    if nodes is not None:
+        return next((obj for obj in nodes if name(obj) == node), None)
+    try:
+        return await cluster.get(Resource.NODES, None, node)
+    except NotFound:
+        return None
+
+
+async def _controllers(cluster: Cluster, pods: tuple[Object, ...]) -> dict[tuple[str, str, str], Object] | None:
+    """All objects of the kinds that control some of these pods, None where one kind cannot be read."""
+    kinds = {str(owner.get("kind")) for owner in map(controller_of, pods) if owner is not None}
+    found: dict[tuple[str, str, str], Object] = {}
+    for resource in (Resource.REPLICA_SETS, Resource.STATEFUL_SETS, Resource.JOBS):
+        if resource.kind not in kinds:
+            continue
+        controllers = await _list_or_none(cluster, resource)
+        if controllers is None:
+            return None
+        found |= {(resource.kind, namespace(obj), name(obj)): obj for obj in controllers}
+    return found

@@ -1,0 +1,111 @@
+"""Guard 8: what must stay alive: enough Ready nodes, and one ready replica of every workload that has one."""
+
+from sre_agent.cluster.port import Object
+from sre_agent.evidence import NodeEvidence, WorkloadEvidence
+from sre_agent.facts import Facts
+from sre_agent.guards.ownership import TEMPLATE_TOOLS
+from sre_agent.objects import name, node_ready, node_schedulable, pod_ready, terminating
+from sre_agent.run import Change, Judgement, Verdict
+from sre_agent.tools.drain import workloads_left_without_ready
+
+NODE_TOOLS = frozenset({"cordon_node", "drain_node"})
+
+
+def ready_nodes(facts: Facts, change: Change) -> Judgement | None:
+    """Afterwards SRE_AGENT_HEALTH_FLOOR percent of the nodes are Ready and schedulable, and at least one other."""
+    evidence = facts.evidence
+    if change.tool not in NODE_TOOLS or not isinstance(evidence, NodeEvidence):
+        return None
+    if not evidence.nodes:
+        return _refuse("ready-nodes", "the nodes of the cluster could not be read", "the right to list nodes")
+    serving = [
+        node
+        for node in evidence.nodes
+        if name(node) != change.target.name and node_ready(node) and node_schedulable(node) and not terminating(node)
+    ]
+    floor, total = facts.settings.health_floor, len(evidence.nodes)
+    if serving and len(serving) * 100 >= floor * total:
+        return None
+    return _refuse(
+        "ready-nodes",
+        f"only {len(serving)} of {total} nodes would be Ready and schedulable; at least {floor} % and one must",
+        "more Ready nodes: look at the control plane and the network first, many nodes rarely fail alone",
+    )
+
+
+def small_cluster(facts: Facts, change: Change) -> Judgement | None:
+    """In a cluster of fewer than SRE_AGENT_MIN_NODES nodes a person decides."""
+    evidence = facts.evidence
+    if change.tool not in NODE_TOOLS or not isinstance(evidence, NodeEvidence):
+        return None
+    total = len(evidence.nodes or ())
+    if total >= facts.settings.min_nodes:
+        return None
+    return Judgement(
+        rule="small-cluster",
+        verdict=Verdict.ASK,
+        reason=f"the cluster has {total} nodes, fewer than {facts.settings.min_nodes}",
+        allowed_by="a person's approval",
+    )
+
+
+def last_ready_replica(facts: Facts, change: Change) -> Judgement | None:
+    """No eviction takes the last ready replica of a workload that has one."""
+    evidence = facts.evidence
+    if change.tool != "drain_node" or not isinstance(evidence, NodeEvidence):
+        return None
+    if evidence.workload_pods is None:
+        return _refuse("last-ready-replica", "the pods of the cluster could not be read", "the right to list pods")
+    evicted = {(write.namespace or "", write.name) for write in change.writes}
+    pods = [
+        pod for pod in evidence.workload_pods if (pod.get("metadata", {}).get("namespace") or "", name(pod)) in evicted
+    ]
+    lost = workloads_left_without_ready(evidence, pods)
+    if not lost:
+        return None
+    return _refuse(
+        "last-ready-replica",
+        f"the drain would take the last ready replica of {', '.join(lost)}",
+        "another ready replica of it on another node",
+    )
+
+
+def rollout_keeps_a_replica(facts: Facts, change: Change) -> Judgement | None:
+    """A patched template rolls out without taking the only ready replica first."""
+    evidence = facts.evidence
+    if change.tool not in TEMPLATE_TOOLS or not isinstance(evidence, WorkloadEvidence):
+        return None
+    controller = evidence.controller or {}
+    if not any(pod_ready(pod) for pod in evidence.pods):
+        return None
+    strategy = controller.get("spec", {}).get("strategy") or {}
+    replicas = controller.get("spec", {}).get("replicas", 1)
+    if strategy.get("type") != "Recreate" and replicas - _may_be_missing(strategy, replicas) >= 1:
+        return None
+    return _refuse(
+        "rollout-keeps-a-replica",
+        f"its strategy ({strategy.get('type', 'RollingUpdate')}, {replicas} replicas) "
+        "would take the last ready replica before the new one is there",
+        "a second replica, or a strategy that starts the new pod first",
+    )
+
+
+def _may_be_missing(strategy: Object, replicas: int) -> int:
+    """How many pods a rolling update may take away: as the Deployment controller resolves it.
+
+    Percentages of maxUnavailable are rounded down, of maxSurge up; both zero means one pod.
+    """
+    rolling = strategy.get("rollingUpdate") or {}
+    unavailable = _pods_of(rolling.get("maxUnavailable", "25%"), replicas, round_up=False)
+    surge = _pods_of(rolling.get("maxSurge", "25%"), replicas, round_up=True)
+    return 1 if unavailable == surge == 0 else unavailable
+
+
+def _pods_of(value: int | str, replicas: int, *, round_up: bool) -> int:
+    if isinstance(value, str) and value.endswith("%"):
+        return (replicas * int(value[:-1]) + (99 if round_up else 0)) // 100
+    return int(value)
+
+
+def _refuse(rule: str, reason: str, allowed_by: str) -> Judgement:
+    return Judgement(rule=rule, verdict=Verdict.REFUSE, reason=reason, allowed_by=allowed_by)

@@ -1,0 +1,112 @@
+"""Guard 6: what this agent already did to the same object. Doing it again is not a new idea.
+
+Unknown and cut-off actions count as done; failed ones changed nothing and do not count.
+"""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from sre_agent.facts import Facts
+from sre_agent.run import Change, Judgement, Outcome, StepStatus, Verdict
+from sre_agent.store import PastAction
+from sre_agent.tools.memory import NEAR_LIMIT_ALERTS
+
+OPPOSITES = {
+    "cordon_node": ("uncordon_node",),
+    "drain_node": ("uncordon_node",),
+    "uncordon_node": ("cordon_node", "drain_node"),
+}
+PAIRED = {("cordon_node", "drain_node")}
+
+
+def one_change_a_run(facts: Facts, change: Change) -> Judgement | None:
+    """At most one change a run; cordon and drain are one. A change that did not happen stops the drain too."""
+    for record in facts.earlier:
+        if record.change is None or record.status in {StepStatus.SKIPPED, StepStatus.REFUSED}:
+            continue
+        if (record.change.tool, change.tool) in PAIRED and record.status is not StepStatus.FAILED:
+            continue
+        return Judgement(
+            rule="one-change-a-run",
+            verdict=Verdict.REFUSE,
+            reason=f"this run already has a change ({record.change.action}); its effect is to be seen first",
+            allowed_by="another run, when the symptom is still there afterwards",
+            settled=True,
+        )
+    return None
+
+
+def cooldown(facts: Facts, change: Change) -> Judgement | None:
+    """SRE_AGENT_COOLDOWN between two of the same action on the same object."""
+    pause = facts.settings.cooldown
+    last = next(_same(facts, change, pause), None)
+    if last is None:
+        return None
+    return Judgement(
+        rule="cooldown",
+        verdict=Verdict.REFUSE,
+        reason=f"{last.action} was done {last.intended_at:%H:%M:%S} UTC (incident {last.incident_id}), "
+        f"less than {pause} ago",
+        allowed_by=f"waiting until {last.intended_at + pause:%Y-%m-%d %H:%M:%S} UTC",
+        retry_at=last.intended_at + pause,
+    )
+
+
+def daily_cap(facts: Facts, change: Change) -> Judgement | None:
+    """At most SRE_AGENT_ACTIONS_PER_DAY of the same action on the same object in SRE_AGENT_ACTION_WINDOW."""
+    window, cap = facts.settings.action_window, facts.settings.actions_per_day
+    within = list(_same(facts, change, window))
+    if not window or len(within) < cap:
+        return None
+    free_at = within[cap - 1].intended_at + window
+    return Judgement(
+        rule="daily-cap",
+        verdict=Verdict.REFUSE,
+        reason=f"{change.tool} was done {len(within)} times to this object within {window}; {cap} are allowed",
+        allowed_by=f"a person looking for the cause, or waiting until {free_at:%Y-%m-%d %H:%M} UTC",
+        retry_at=free_at,
+    )
+
+
+def near_limit_pause(facts: Facts, change: Change) -> Judgement | None:
+    """Near-limit without a kill raises a workload's limit once in SRE_AGENT_NEAR_LIMIT_PAUSE."""
+    if change.tool != "increase_memory_limit" or facts.alert.name not in NEAR_LIMIT_ALERTS:
+        return None
+    pause = facts.settings.near_limit_pause
+    last = next((action for action in _same(facts, change, pause) if action.near_limit), None)
+    if last is None:
+        return None
+    return Judgement(
+        rule="near-limit-pause",
+        verdict=Verdict.REFUSE,
+        reason=f"the limit was raised for a near-limit alert on {last.intended_at:%Y-%m-%d}, "
+        f"less than {pause.days} days ago",
+        allowed_by=f"a real OOM kill, or waiting until {last.intended_at + pause:%Y-%m-%d}",
+        retry_at=last.intended_at + pause,
+    )
+
+
+def opposite(facts: Facts, change: Change) -> Judgement | None:
+    """Doing and undoing in turn is a quarrel: within SRE_AGENT_OPPOSITE_PAUSE a person decides."""
+    pause = facts.settings.opposite_pause
+    for action in _counted(facts, pause):
+        if action.tool in OPPOSITES.get(change.tool, ()):
+            return Judgement(
+                rule="opposite",
+                verdict=Verdict.REFUSE,
+                reason=f"{action.action}, the opposite, was done {action.intended_at:%Y-%m-%d %H:%M} UTC, "
+                f"less than {pause} ago",
+                allowed_by=f"a person, or waiting until {action.intended_at + pause:%Y-%m-%d %H:%M} UTC",
+            )
+    return None
+
+
+def _same(facts: Facts, change: Change, window: timedelta) -> Iterator[PastAction]:
+    return (action for action in _counted(facts, window) if action.tool == change.tool)
+
+
+def _counted(facts: Facts, window: timedelta) -> Iterator[PastAction]:
+    """Past actions younger than the window that changed the object, or may have; newest first."""
+    for action in facts.past_actions:
+        if action.status != Outcome.FAILED and facts.now - action.intended_at < window:
+            yield action

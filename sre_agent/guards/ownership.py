@@ -1,0 +1,156 @@
+"""Guard 3: does somebody else own the field that would be changed?
+
+A reconciler would take the change back, an autoscaler would fight it: then a person decides. Helm alone does not
+reconcile, so it does not block unless SRE_AGENT_HELM says so.
+"""
+
+from sre_agent.cluster.port import Object
+from sre_agent.evidence import WorkloadEvidence
+from sre_agent.facts import Facts
+from sre_agent.objects import annotations, labels
+from sre_agent.run import Change, Judgement, Verdict
+
+TEMPLATE_TOOLS = frozenset({"increase_memory_limit", "fix_imagepullbackoff", "rollback_deployment"})
+MEMORY_TOOLS = frozenset({"increase_memory_limit"})
+
+RECONCILER_MARKS = (
+    ("Argo CD", "argocd.argoproj.io/tracking-id"),
+    ("Argo CD", "argocd.argoproj.io/instance"),
+    ("Flux", "kustomize.toolkit.fluxcd.io/name"),
+    ("Flux", "helm.toolkit.fluxcd.io/name"),
+)
+RECONCILER_MANAGERS = {
+    "argocd-controller": "Argo CD",
+    "argocd-application-controller": "Argo CD",
+    "kustomize-controller": "Flux",
+    "helm-controller": "Flux",
+}
+
+
+def reconciler(facts: Facts, change: Change) -> Judgement | None:
+    """Argo CD or Flux, by label, annotation or field manager."""
+    controller = _template_owner(facts, change)
+    owner = controller and reconciler_of(controller)
+    if not owner:
+        return None
+    return Judgement(
+        rule="reconciler",
+        verdict=Verdict.ASK,
+        reason=f"{owner} reconciles {change.target.kind} {change.target.name} and would take the change back",
+        allowed_by=f"the same change in Git: {_wanted(change)}; or a person's approval",
+    )
+
+
+def reconciler_of(controller: Object) -> str | None:
+    """The name of the GitOps tool that owns an object, None where nothing says so."""
+    for owner, mark in RECONCILER_MARKS:
+        if mark in labels(controller) or mark in annotations(controller):
+            return owner
+    for entry in controller.get("metadata", {}).get("managedFields") or ():
+        if entry.get("manager") in RECONCILER_MANAGERS:
+            return RECONCILER_MANAGERS[entry["manager"]]
+    return None
+
+
+def helm(facts: Facts, change: Change) -> Judgement | None:
+    """Helm alone: act and say which value to change in the chart; SRE_AGENT_HELM=recommend asks instead."""
+    controller = _template_owner(facts, change)
+    if not controller or reconciler_of(controller):
+        return None
+    release = annotations(controller).get("meta.helm.sh/release-name")
+    if not release and labels(controller).get("app.kubernetes.io/managed-by") != "Helm":
+        return None
+    asks = facts.settings.helm == "recommend"
+    return Judgement(
+        rule="helm",
+        verdict=Verdict.ASK if asks else Verdict.ALLOW,
+        reason=f"Helm release {release or 'unknown'} installed this: change the chart's value too "
+        f"({_wanted(change)}), or the next upgrade takes it back; Helm 4 will report a conflict",
+        allowed_by="SRE_AGENT_HELM=act, or a person's approval" if asks else "nothing more is needed",
+    )
+
+
+def horizontal_autoscaler(facts: Facts, change: Change) -> Judgement | None:
+    """An HPA that scales this workload on memory moves with the limit."""
+    evidence = facts.evidence
+    if change.tool not in MEMORY_TOOLS or not isinstance(evidence, WorkloadEvidence):
+        return None
+    if evidence.autoscalers is None:
+        return _unread("horizontal-autoscaler", "horizontalpodautoscalers")
+    for autoscaler in evidence.autoscalers:
+        spec = autoscaler.get("spec", {})
+        if _names(spec.get("scaleTargetRef"), change) and _scales_on_memory(spec):
+            name = autoscaler.get("metadata", {}).get("name")
+            return Judgement(
+                rule="horizontal-autoscaler",
+                verdict=Verdict.ASK,
+                reason=f"the HorizontalPodAutoscaler {name} scales {change.target.name} on memory",
+                allowed_by="a person's approval",
+            )
+    return None
+
+
+def vertical_autoscaler(facts: Facts, change: Change) -> Judgement | None:
+    """A VPA that is not Off and controls memory sets the limit itself."""
+    evidence = facts.evidence
+    if change.tool not in MEMORY_TOOLS or not isinstance(evidence, WorkloadEvidence):
+        return None
+    if evidence.vertical_autoscalers is None:
+        return _unread("vertical-autoscaler", "verticalpodautoscalers")
+    for autoscaler in evidence.vertical_autoscalers:
+        spec = autoscaler.get("spec", {})
+        mode = (spec.get("updatePolicy") or {}).get("updateMode", "Auto")
+        controls = mode != "Off" and _controls_memory(spec, change.target.container)
+        if controls and _names(spec.get("targetRef"), change):
+            name = autoscaler.get("metadata", {}).get("name")
+            return Judgement(
+                rule="vertical-autoscaler",
+                verdict=Verdict.ASK,
+                reason=f"the VerticalPodAutoscaler {name} ({mode}) controls the memory of {change.target.name}",
+                allowed_by="raising maxAllowed of the VPA, or a person's approval",
+            )
+    return None
+
+
+def _template_owner(facts: Facts, change: Change) -> Object | None:
+    """The controller whose pod template would be changed, None where none would be."""
+    evidence = facts.evidence
+    if change.tool not in TEMPLATE_TOOLS or not isinstance(evidence, WorkloadEvidence):
+        return None
+    return evidence.controller
+
+
+def _wanted(change: Change) -> str:
+    return ", ".join(f"{line.path} = {line.after}" for line in change.diff) or change.action
+
+
+def _names(reference: Object | None, change: Change) -> bool:
+    return bool(
+        reference and reference.get("kind") == change.target.kind and reference.get("name") == change.target.name
+    )
+
+
+def _scales_on_memory(spec: Object) -> bool:
+    for metric in spec.get("metrics") or ():
+        source = metric.get("resource") or metric.get("containerResource") or {}
+        if source.get("name") == "memory":
+            return True
+    return False
+
+
+def _controls_memory(spec: Object, container: str | None) -> bool:
+    policies = (spec.get("resourcePolicy") or {}).get("containerPolicies") or ()
+    by_name = {policy.get("containerName"): policy for policy in policies}
+    policy = by_name.get(container) or by_name.get("*") or {}
+    if policy.get("mode") == "Off":
+        return False
+    return "memory" in (policy.get("controlledResources") or ("cpu", "memory"))
+
+
+def _unread(rule: str, plural: str) -> Judgement:
+    return Judgement(
+        rule=rule,
+        verdict=Verdict.REFUSE,
+        reason=f"the {plural} of the namespace could not be read",
+        allowed_by=f"the right to list {plural}",
+    )

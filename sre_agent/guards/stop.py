@@ -1,0 +1,137 @@
+"""Guard 2: what stops the agent altogether: switch, namespaces, opt-outs, an alert that is over."""
+
+from fnmatch import fnmatchcase
+
+from sre_agent.alert import AlertStatus
+from sre_agent.cluster.port import Object
+from sre_agent.evidence import WorkloadEvidence
+from sre_agent.facts import Facts
+from sre_agent.objects import annotations, labels
+from sre_agent.objects import terminating as is_terminating
+from sre_agent.run import Change, Judgement, Verdict
+
+IGNORE = "sre-agent/ignore"
+SYSTEM_NAMESPACES = "kube-*"
+
+
+def kill_switch(facts: Facts, change: Change) -> Judgement | None:
+    if not facts.settings.stop:
+        return None
+    return _refuse("kill-switch", "SRE_AGENT_STOP is on", "switching SRE_AGENT_STOP off")
+
+
+def cluster_name(facts: Facts, change: Change) -> Judgement | None:
+    """With CLUSTER_NAME unset, an alert that names a cluster may be about another one."""
+    named = facts.alert.labels.get("cluster")
+    if not named or facts.settings.cluster_name is not None:
+        return None
+    return Judgement(
+        rule="cluster-name",
+        verdict=Verdict.ASK,
+        reason=f"the alert is about cluster {named}, and CLUSTER_NAME is not set",
+        allowed_by=f"CLUSTER_NAME={named}, if that is this cluster, or a person's approval",
+    )
+
+
+def denied_namespace(facts: Facts, change: Change) -> Judgement | None:
+    """kube-*, the agent's own, the monitoring one, and SRE_AGENT_DENY_NAMESPACES. A node has no namespace."""
+    namespace = change.target.namespace
+    if namespace is None:
+        return None
+    settings = facts.settings
+    denied = (
+        SYSTEM_NAMESPACES,
+        settings.agent_namespace,
+        settings.monitoring_namespace,
+        *settings.deny_namespaces,
+    )
+    hit = next((pattern for pattern in denied if fnmatchcase(namespace, pattern)), None)
+    if hit is None:
+        return None
+    return _refuse(
+        "denied-namespace",
+        f"the namespace {namespace} is denied ({hit})",
+        "a person acting by hand; the agent never acts in system namespaces, its own and monitoring's",
+    )
+
+
+def allowed_namespace(facts: Facts, change: Change) -> Judgement | None:
+    """With SRE_AGENT_ALLOW_NAMESPACES set, only the namespaces that it names."""
+    namespace, allowed = change.target.namespace, facts.settings.allow_namespaces
+    if namespace is None or not allowed or any(fnmatchcase(namespace, pattern) for pattern in allowed):
+        return None
+    return _refuse(
+        "allowed-namespace",
+        f"the namespace {namespace} is not in SRE_AGENT_ALLOW_NAMESPACES",
+        f"adding {namespace} to SRE_AGENT_ALLOW_NAMESPACES",
+    )
+
+
+def ignored(facts: Facts, change: Change) -> Judgement | None:
+    """The label or annotation `sre-agent/ignore=true` on the object, its pod or its namespace."""
+    for obj in _objects(facts):
+        value = labels(obj).get(IGNORE) or annotations(obj).get(IGNORE)
+        if str(value).lower() == "true":
+            return _refuse("ignored", f"{_name(obj)} carries {IGNORE}=true", f"taking {IGNORE} off")
+    return None
+
+
+def paused(facts: Facts, change: Change) -> Judgement | None:
+    """A paused Deployment is in somebody's hands."""
+    for obj in _objects(facts):
+        if obj.get("spec", {}).get("paused"):
+            return _refuse("paused", f"{_name(obj)} is paused: a person works on it", "kubectl rollout resume")
+    return None
+
+
+def terminating(facts: Facts, change: Change) -> Judgement | None:
+    for obj in _objects(facts):
+        if is_terminating(obj):
+            return _refuse("terminating", f"{_name(obj)} is being deleted", "nothing: it goes away")
+    return None
+
+
+def resolved(facts: Facts, change: Change) -> Judgement | None:
+    if facts.alert.status is not AlertStatus.RESOLVED:
+        return None
+    return Judgement(
+        rule="resolved",
+        verdict=Verdict.REFUSE,
+        reason="the alert is resolved",
+        allowed_by="a new firing notification",
+        settled=True,
+    )
+
+
+def old_alert(facts: Facts, change: Change) -> Judgement | None:
+    """An alert that began more than SRE_AGENT_ALERT_MAX_AGE ago may describe a world that is gone.
+
+    One without startsAt began when it came, as Alertmanager has it.
+    """
+    began, limit = facts.alert.starts_at, facts.settings.alert_max_age
+    if began is None or not limit or facts.now - began <= limit:
+        return None
+    return Judgement(
+        rule="old-alert",
+        verdict=Verdict.ASK,
+        reason=f"the alert began {began:%Y-%m-%d %H:%M} UTC, more than {limit} ago",
+        allowed_by="a person's approval",
+    )
+
+
+def _objects(facts: Facts) -> list[Object]:
+    """The objects that an opt-out or a deletion may stand on, as far as they are there."""
+    evidence = facts.evidence
+    if isinstance(evidence, WorkloadEvidence):
+        found = (evidence.controller, evidence.pod, evidence.namespace)
+    else:
+        found = (evidence.node, None, None)
+    return [obj for obj in found if obj]
+
+
+def _name(obj: Object) -> str:
+    return f"{obj.get('kind', 'object')} {obj.get('metadata', {}).get('name', '')}"
+
+
+def _refuse(rule: str, reason: str, allowed_by: str) -> Judgement:
+    return Judgement(rule=rule, verdict=Verdict.REFUSE, reason=reason, allowed_by=allowed_by)

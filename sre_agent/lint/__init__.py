@@ -1,0 +1,9 @@
+"""Runbooks proven against the tools: the only loader of runbooks. `loader` is the front door.
+
+Called by `sre-agent lint` and by whatever runs a runbook. Importing it reads nothing.
+"""
+
+from sre_agent.lint.fault import Fault
+from sre_agent.lint.loader import lint_paths, load, runbook_files, subject
+
+__all__ = ["Fault", "lint_paths", "load", "runbook_files", "subject"]

@@ -1,0 +1,1 @@
+"""Who proposes the tool call of a step. `port` is the contract, `scripted` proposes the bound call itself."""

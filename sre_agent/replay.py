@@ -1,0 +1,227 @@
+"""A saved payload through the same executor: finds payload and recording, sets the clock, runs, gives a report.
+
+Called by `sre-agent replay`. A replay runs in its own process, on recorded objects, and counts for nothing live:
+its cool-downs see only what this command did.
+"""
+
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+from sre_agent.agent import Agent, open_agent
+from sre_agent.alert import MAX_BYTES, Alert, AlertStatus, Payload, parse
+from sre_agent.cluster.recording import Recording, load, newest_time
+from sre_agent.cluster.snapshot import SnapshotCluster
+from sre_agent.errors import BadInput
+from sre_agent.executor import Assignment, run_incident
+from sre_agent.incident import Origin
+from sre_agent.intake import Admission, Sender, identify, receive
+from sre_agent.queue import InlineQueue
+from sre_agent.routing import ignored, route
+from sre_agent.run import Mode, RunRecord, RunStatus, Skipped, StepRecord, StepStatus
+from sre_agent.runbook import Runbooks
+from sre_agent.settings import Settings
+
+STDIN = "-"
+RECORDINGS = ("cluster.yaml", "cluster.yml", "cluster.json", "cluster")
+NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
+"""The clock of a replay in which nothing carries a time: fixed, so that today's date never matters."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """One payload with its recording. Parts of one example share `group`, and so cool-downs."""
+
+    source: str
+    group: str
+    payload: Payload
+    cluster: SnapshotCluster | None
+    now: datetime
+
+
+def load_parts(payloads: Sequence[str], *, snapshot: Path | None) -> list[Part]:
+    """Reads and parses everything before anything runs. Raises BadInput naming file and place."""
+    recordings: dict[tuple[str, Path], tuple[Recording, SnapshotCluster]] = {}
+    parts = []
+    for name in payloads:
+        for file, group in _payload_files(name):
+            payload = parse(_read(file), source=str(file))
+            found = snapshot or (None if file == STDIN else _sibling(Path(file), Path(name)))
+            recorded = None
+            if found is not None:
+                key = (group, found.resolve())
+                if key not in recordings:
+                    recording = load(found)
+                    recordings[key] = (recording, SnapshotCluster(recording))
+                recorded = recordings[key]
+            parts.append(
+                Part(
+                    source=str(file),
+                    group=group,
+                    payload=payload,
+                    cluster=recorded[1] if recorded else None,
+                    now=_moment(payload, recorded[0] if recorded else None),
+                )
+            )
+    return parts
+
+
+async def replay(
+    parts: Sequence[Part], *, settings: Settings, runbooks: Runbooks, mode: Mode
+) -> AsyncIterator[tuple[Part, RunRecord | Skipped]]:
+    """Plays the parts in order and yields each run, and each alert without one, as it is done.
+
+    The store is opened only when some part has a cluster. Raises Unreachable where it cannot be.
+    """
+    scopes = {part.group: str(uuid4()) for part in parts}
+    planned: set[str] = set()
+    async with AsyncExitStack() as stack:
+        agent: Agent | None = None
+        for part in parts:
+            for rejected in part.payload.rejected:
+                yield part, _rejected(part, rejected.path, rejected.reason)
+            if part.cluster is None:
+                for alert in part.payload.alerts:
+                    yield part, _plan(part, alert, planned, settings, runbooks, mode)
+                continue
+            if agent is None:
+                agent = await stack.enter_async_context(open_agent(settings, runbooks=runbooks))
+            async for result in _play(part, agent, part.cluster, scopes[part.group], mode):
+                yield part, result
+
+
+async def _play(
+    part: Part, agent: Agent, cluster: SnapshotCluster, scope: str, mode: Mode
+) -> AsyncIterator[RunRecord | Skipped]:
+    """One part: each alert is admitted and, when a run is queued for it, run at once."""
+    queue = InlineQueue()
+
+    def clock() -> datetime:
+        return part.now
+
+    for alert in part.payload.alerts:
+        (admission,) = await receive(
+            [alert],
+            sender=Sender(origin=Origin.REPLAY, scope=scope, mode=mode),
+            store=agent.store,
+            queue=queue,
+            runbooks=agent.runbooks,
+            settings=agent.settings,
+            cluster=cluster,
+            now=part.now,
+        )
+        run_id = queue.take()
+        if run_id is None or admission.incident_id is None:
+            yield _skipped(part, admission)
+            continue
+        yield await run_incident(
+            Assignment(run_id=run_id, incident_id=admission.incident_id, alert=alert, scope=scope, mode=mode),
+            store=agent.store,
+            cluster=cluster,
+            planner=agent.planner,
+            runbooks=agent.runbooks,
+            settings=agent.settings,
+            clock=clock,
+        )
+
+
+def _plan(
+    part: Part, alert: Alert, planned: set[str], settings: Settings, runbooks: Runbooks, mode: Mode
+) -> RunRecord | Skipped:
+    """What would be walked, where there is no cluster to walk it on. Nothing is stored."""
+    key, _ = identify(alert, runbooks)
+    reason = ignored(alert.labels, settings.ignore_alerts)
+    if reason is None and alert.status is AlertStatus.RESOLVED:
+        reason = "resolved: closes its incident and acts on nothing"
+    if reason is None and key in planned:
+        reason = f"joined {key}: the same problem, planned already"
+    if reason is not None:
+        return _skipped(part, Admission(alert=alert, incident_id=None, run_id=None, reason=reason))
+    planned.add(key)
+    chosen = route(alert.labels, runbooks)
+    steps = tuple(
+        StepRecord(step=step.name, tool=step.tool, status=StepStatus.PLANNED, gate=str(step.gate) or None)
+        for step in chosen.runbook.workflow
+    )
+    return RunRecord(
+        incident_id=None,
+        run_id=None,
+        alert=alert,
+        target=None,
+        runbook_id=chosen.runbook.id,
+        route_reason=chosen.reason,
+        mode=mode,
+        status=RunStatus.PLANNED,
+        steps=steps,
+        notes=("no cluster: give --snapshot PATH, or put cluster.yaml beside the payload",),
+    )
+
+
+def _payload_files(name: str) -> list[tuple[str, str]]:
+    """(file, group) of one argument: a file, stdin, an example, or a directory of numbered parts or examples."""
+    path = Path(name)
+    if name == STDIN:
+        return [(STDIN, "")]
+    if not path.is_dir():
+        return [(name, "")]
+    if (path / "payload.json").is_file():
+        return [(str(path / "payload.json"), str(path.resolve()))]
+    inner = sorted(entry for entry in path.iterdir() if (entry / "payload.json").is_file())
+    nested = sorted(
+        entry for entry in path.iterdir() if entry.is_dir() and entry not in inner and any(entry.glob("*/payload.json"))
+    )
+    if not inner and not nested:
+        raise BadInput(f"{name}: the directory holds no payload.json, nor do its sub-directories")
+    if inner and all(entry.name[:1].isdigit() for entry in inner):
+        return [(str(entry / "payload.json"), str(path.resolve())) for entry in inner]
+    return [file for entry in sorted(inner + nested) for file in _payload_files(str(entry))]
+
+
+def _sibling(payload: Path, argument: Path) -> Path | None:
+    """The recording beside a payload; a numbered part without one uses its example's."""
+    for directory in dict.fromkeys((payload.parent, argument if argument.is_dir() else payload.parent)):
+        for name in RECORDINGS:
+            if (directory / name).exists():
+                return directory / name
+    return None
+
+
+def _read(file: str) -> bytes:
+    """The bytes of a payload, at most one more than is allowed, so that the parser can refuse the size."""
+    try:
+        if file == STDIN:
+            return sys.stdin.buffer.read(MAX_BYTES + 1)
+        with Path(file).open("rb") as handle:
+            return handle.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise BadInput(f"{file}: cannot be read: {error.strerror}") from error
+
+
+def _moment(payload: Payload, recording: Recording | None) -> datetime:
+    """The replay's time: recorded_at, else the newest time that the recording or the alerts carry."""
+    if recording is not None and recording.recorded_at is not None:
+        return recording.recorded_at
+    times = [newest_time(recording)] if recording is not None else []
+    for alert in payload.alerts:
+        times.append(alert.starts_at)
+        if alert.status is AlertStatus.RESOLVED:
+            times.append(alert.ends_at)
+    return max((moment for moment in times if moment is not None), default=NO_TIME)
+
+
+def _rejected(part: Part, path: str, reason: str) -> Skipped:
+    return Skipped(source=part.source, alertname=None, fingerprint=None, incident_id=None, reason=reason, path=path)
+
+
+def _skipped(part: Part, admission: Admission) -> Skipped:
+    return Skipped(
+        source=part.source,
+        alertname=admission.alert.name or None,
+        fingerprint=admission.alert.fingerprint,
+        incident_id=admission.incident_id,
+        reason=admission.reason,
+    )

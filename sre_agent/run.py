@@ -1,0 +1,189 @@
+"""The nouns of a run and their closed sets: statuses, verdicts, judgements, changes, step records.
+
+Made by the executor, its tools and its guards; kept by the store; shown by `views`. Nothing here does any work.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import IntEnum, StrEnum
+from typing import Any
+
+from sre_agent.alert import Alert
+from sre_agent.cluster.port import Write
+from sre_agent.target import Target
+
+
+class Mode(StrEnum):
+    """`recommend` never writes; `auto` writes what every guard allows."""
+
+    RECOMMEND = "recommend"
+    AUTO = "auto"
+
+
+class RunStatus(StrEnum):
+    """queued -> running -> one of the others, all of them final but waiting_approval.
+
+    planned is only printed: a replay without a cluster stores nothing.
+    """
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    WAITING_APPROVAL = "waiting_approval"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    ESCALATED = "escalated"
+    CANCELLED = "cancelled"
+    PLANNED = "planned"
+
+
+class StepStatus(StrEnum):
+    """How one step of a run ended. unknown: a write was sent and no answer came."""
+
+    SKIPPED = "skipped"
+    REFUSED = "refused"
+    PROPOSED = "proposed"
+    DONE = "done"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    PLANNED = "planned"
+
+
+class Outcome(StrEnum):
+    """What became of an intent. unknown is an outcome; the row of an intent without one was cut off."""
+
+    DONE = "done"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+class Verdict(IntEnum):
+    """ALLOW: act. ASK: recommend, a person may approve. REFUSE: neither. The worst of all wins."""
+
+    ALLOW = 0
+    ASK = 1
+    REFUSE = 2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judgement:
+    """What one rule has against a change: its name, how much, why, and what would allow it (and when).
+
+    `settled` marks a refusal because there is nothing left to do (the symptom is gone, somebody already
+    changed it): such a refusal does not escalate. `by_hand` is a kubectl command that a person could use.
+    """
+
+    rule: str
+    verdict: Verdict
+    reason: str
+    allowed_by: str
+    retry_at: datetime | None = None
+    settled: bool = False
+    by_hand: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FieldChange:
+    """One line of the diff that a person sees: `spec...memory`, before, after (None where absent)."""
+
+    path: str
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """What a remediation would do, completely: computed once, stored, then executed exactly as it stands.
+
+    `action` is the action string (`patch_image:demo/app/app:IMAGE`), `value` the one value set (image, memory
+    limit, revision; None for nodes), `kubectl` the command for a person, `undo` the writes that take it back
+    (empty where nothing can), `tool` the remediation that made it, which may differ from the step's tool
+    (a stuck rollout's `fix_imagepullbackoff` proposes `rollback_deployment`).
+    """
+
+    tool: str
+    action: str
+    target: Target
+    writes: tuple[Write, ...]
+    diff: tuple[FieldChange, ...]
+    kubectl: str
+    value: str | None = None
+    undo: tuple[Write, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Assessment:
+    """A remediation's own look at the evidence: the change it would make, and every condition that is not met.
+
+    `already` says that the wished state is there (a cordoned node): the step is done without a write.
+    Without `change` and `already`, `judgements` holds at least one REFUSE.
+    `output` is what later steps' gates and the report see.
+    """
+
+    change: Change | None = None
+    judgements: tuple[Judgement, ...] = ()
+    already: str | None = None
+    output: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ToolCall:
+    """A proposal: anyone can make one, nothing executes it. `tools.validate` turns it into a ValidatedCall."""
+
+    tool: str
+    arguments: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepRecord:
+    """What happened at one step. `gate` is the gate's text with its value, `result` the tool's output as JSON."""
+
+    step: str
+    tool: str
+    status: StepStatus
+    reason: str | None = None
+    gate: str | None = None
+    arguments: dict[str, Any] | None = None
+    result: dict[str, Any] | None = None
+    judgements: tuple[Judgement, ...] = ()
+    change: Change | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunRecord:
+    """One finished run, as every front end shows it.
+
+    `writes` is what the cluster accepted, in order; `planned_writes` what a yes to the recommendation would send.
+    `incident_id` and `run_id` are None for a plan, which is not stored. `notes` say what a reader must know, such
+    as that an effect was not verified.
+    """
+
+    incident_id: int | None
+    run_id: str | None
+    alert: Alert
+    target: Target | None
+    runbook_id: str
+    route_reason: str
+    mode: Mode
+    status: RunStatus
+    steps: tuple[StepRecord, ...]
+    action_taken: str | None = None
+    action_recommended: str | None = None
+    action_error: str | None = None
+    writes: tuple[Write, ...] = ()
+    planned_writes: tuple[Write, ...] = ()
+    llm_trace: tuple[dict[str, Any], ...] = ()
+    notes: tuple[str, ...] = ()
+    retry_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Skipped:
+    """An alert that has no run, and why. `path` is its place in the payload where it could not be read."""
+
+    source: str
+    alertname: str | None
+    fingerprint: str | None
+    incident_id: int | None
+    reason: str
+    path: str | None = None

@@ -1,0 +1,30 @@
+"""Everything that is kept, in PostgreSQL: incidents, their runs, actions and events. The only importer of psycopg.
+
+Used by intake, executor, facts and views. Protects three invariants, all of them held by the database itself:
+one open incident per problem and one active run per incident; nothing is written for a run that somebody else
+took up; what happened is only ever added to.
+"""
+
+from sre_agent.store.rows import (
+    ActiveRun,
+    Disposition,
+    EventRow,
+    LostFence,
+    NewAction,
+    NewIncident,
+    PastAction,
+    Receipt,
+)
+from sre_agent.store.store import Store
+
+__all__ = [
+    "ActiveRun",
+    "Disposition",
+    "EventRow",
+    "LostFence",
+    "NewAction",
+    "NewIncident",
+    "PastAction",
+    "Receipt",
+    "Store",
+]

@@ -1,0 +1,45 @@
+"""The target and the words around it. Held by everybody, made by `binding` alone."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Subject(StrEnum):
+    """What kind of thing a runbook or an alert speaks of; decides which labels count."""
+
+    WORKLOAD = "workload"
+    NODE = "node"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Target:
+    """An object that exists in the cluster, bound by code.
+
+    For a workload: `kind` and `name` of the topmost controller that was found (Deployment, StatefulSet,
+    DaemonSet, Job, ReplicaSet; Pod where nothing known controls it), with the pod and container that the alert
+    is about. For a node: kind `Node`, everything but `name` and `uid` None. `uid` is the controller's or the
+    node's, `pod_uid` the pod's.
+
+    A ReplicaSet stands here as the controller only where no Deployment above it was found; nothing is ever
+    written to one.
+    """
+
+    kind: str
+    namespace: str | None
+    name: str
+    container: str | None = None
+    pod: str | None = None
+    uid: str | None = None
+    pod_uid: str | None = None
+
+    @property
+    def key(self) -> str:
+        """Names the object that a change would touch, for cool-downs: `Deployment/demo/app`, `Node//worker-1`."""
+        return f"{self.kind}/{self.namespace or ''}/{self.name}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unbound:
+    """No target could be bound; `reason` says what was looked for, and what was there instead."""
+
+    reason: str

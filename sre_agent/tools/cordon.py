@@ -1,0 +1,267 @@
+"""Cordon and uncordon: the two changes to a node, and every condition that they must meet.
+
+Offered by `nodes`. Protects the rule that a node is cordoned only on a confirmed symptom, and given back only
+when it has proved itself and nobody else may still need the cordon.
+"""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from sre_agent.cluster.port import Object, Resource, Write, WriteVerb
+from sre_agent.evidence import Evidence, NodeEvidence
+from sre_agent.objects import annotations, name, namespace, resource_version, terminating, uid
+from sre_agent.run import Assessment, Change, FieldChange, Judgement, Verdict
+from sre_agent.tools.node_rules import (
+    node_evidence,
+    node_gone,
+    not_control_plane,
+    not_leaving,
+    not_ready,
+    refusal,
+)
+from sre_agent.tools.node_state import (
+    CORDONED_BY_US,
+    condition_problems,
+    cordon_changed_at,
+    cordoned,
+    cordoned_by_us,
+    readiness,
+    ready_since,
+)
+from sre_agent.tools.types import NodeInput, ToolContext, ToolModel
+
+
+class CordonOutput(ToolModel):
+    """`cordoned`: the node is cordoned, or this step's change would cordon it."""
+
+    cordoned: bool
+
+
+class UncordonOutput(ToolModel):
+    """`uncordoned`: the node is schedulable, or this step's change would make it so."""
+
+    uncordoned: bool
+
+
+def assess_cordon(_arguments: NodeInput, evidence: Evidence, context: ToolContext) -> Assessment:
+    """Cordons a node whose Ready condition says False or Unknown and that nobody is taking away."""
+    found = node_evidence(evidence)
+    node, node_name = found.node, found.target.name
+    by_hand = f"kubectl cordon {node_name}"
+    if node is None:
+        return _cordon_refused(node_gone(node_name))
+    refused = tuple(
+        judgement
+        for judgement in (not_leaving(node, node_name), not_ready(node, node_name, by_hand))
+        if judgement is not None
+    )
+    if refused:
+        return _cordon_refused(*refused)
+    output = CordonOutput(cordoned=True).model_dump()
+    if cordoned(node):
+        return Assessment(already=f"node {node_name} is already cordoned", output=output)
+    asked = not_control_plane(node, node_name, by_hand)
+    return Assessment(
+        change=_cordon_change(found, node, str(context.incident_id or "replay")),
+        judgements=() if asked is None else (asked,),
+        output=output,
+    )
+
+
+def _cordon_refused(*judgements: Judgement) -> Assessment:
+    return Assessment(judgements=judgements, output=CordonOutput(cordoned=False).model_dump())
+
+
+def _cordon_change(evidence: NodeEvidence, node: Object, incident: str) -> Change:
+    before = annotations(node).get(CORDONED_BY_US)
+    node_name = evidence.target.name
+    return Change(
+        tool="cordon_node",
+        action=f"cordon_node:{node_name}",
+        target=evidence.target,
+        writes=(_patch(node, annotation={CORDONED_BY_US: incident}, unschedulable=True),),
+        diff=(
+            FieldChange(path="spec.unschedulable", before=_shown(node), after="true"),
+            FieldChange(path=f"metadata.annotations.{CORDONED_BY_US}", before=before, after=incident),
+        ),
+        kubectl=f"kubectl cordon {node_name}",
+        undo=(_patch(node, annotation={CORDONED_BY_US: before}, unschedulable=False, undo=True),),
+    )
+
+
+def assess_uncordon(_arguments: NodeInput, evidence: Evidence, context: ToolContext) -> Assessment:
+    """Gives a node back that is Ready long enough, healthy and empty of terminating pods.
+
+    Whether somebody else's cordon may go before it is older than `limits.cordon_settle`, a person decides.
+    """
+    found = node_evidence(evidence)
+    node, node_name = found.node, found.target.name
+    if node is None:
+        return _uncordon_refused(node_gone(node_name))
+    if not cordoned(node):
+        return Assessment(
+            already=f"node {node_name} is already schedulable",
+            output=UncordonOutput(uncordoned=True).model_dump(),
+        )
+    judgements = tuple(_against_uncordon(found, node, context))
+    if any(judgement.verdict is Verdict.REFUSE for judgement in judgements):
+        return _uncordon_refused(*judgements)
+    return Assessment(
+        change=_uncordon_change(found, node),
+        judgements=judgements,
+        output=UncordonOutput(uncordoned=True).model_dump(),
+    )
+
+
+def _uncordon_refused(*judgements: Judgement) -> Assessment:
+    return Assessment(judgements=judgements, output=UncordonOutput(uncordoned=False).model_dump())
+
+
+def _against_uncordon(evidence: NodeEvidence, node: Object, context: ToolContext) -> Iterator[Judgement]:
+    """Every condition that is not met, in the order in which a person would check them."""
+    node_name = evidence.target.name
+    for judgement in (
+        not_leaving(node, node_name),
+        _ready_long_enough(node, node_name, context),
+        _all_conditions_healthy(node, node_name),
+        _nothing_terminating(evidence),
+        _cordon_is_ours_or_settled(node, node_name, context),
+    ):
+        if judgement is not None:
+            yield judgement
+
+
+def _ready_long_enough(node: Object, node_name: str, context: ToolContext) -> Judgement | None:
+    """Ready for `limits.node_ready_for` seconds; 0 asks only that it is Ready now."""
+    state = readiness(node)
+    look = f"kubectl describe node {node_name}"
+    if not state.ready:
+        return refusal(
+            "node-ready",
+            f"node {node_name} is not Ready: {state.reason}",
+            "the node being Ready",
+            by_hand=look,
+        )
+    needed = timedelta(seconds=context.limits.node_ready_for)
+    since = ready_since(node)
+    if not needed or (since is not None and context.now - since >= needed):
+        return None
+    if since is None:
+        return refusal(
+            "node-ready-for",
+            f"since when node {node_name} is Ready cannot be told: its condition has no lastTransitionTime",
+            f"a person who sees that it has been Ready for {needed}: kubectl uncordon {node_name}",
+            by_hand=f"kubectl uncordon {node_name}",
+        )
+    return Judgement(
+        rule="node-ready-for",
+        verdict=Verdict.REFUSE,
+        reason=f"node {node_name} is Ready only since {since:%H:%M:%S} UTC, less than {needed}",
+        allowed_by=f"staying Ready until {since + needed:%H:%M:%S} UTC",
+        retry_at=since + needed,
+        by_hand=look,
+    )
+
+
+def _all_conditions_healthy(node: Object, node_name: str) -> Judgement | None:
+    problems = condition_problems(node)
+    if not problems:
+        return None
+    return refusal(
+        "node-conditions",
+        f"node {node_name} is not healthy: {'; '.join(problems)}",
+        "every condition of the node in its healthy state",
+        by_hand=f"kubectl describe node {node_name}",
+    )
+
+
+def _nothing_terminating(evidence: NodeEvidence) -> Judgement | None:
+    """Pods that still terminate mean that a drain is under way or that the kubelet does not keep up."""
+    node_name = evidence.target.name
+    look = f"kubectl get pods --all-namespaces --field-selector spec.nodeName={node_name}"
+    if evidence.pods is None:
+        return refusal(
+            "terminating-pods",
+            f"the pods of node {node_name} could not be read",
+            "the right to list pods",
+            by_hand=look,
+        )
+    going = sorted(f"{namespace(pod)}/{name(pod)}" for pod in evidence.pods if terminating(pod))
+    if not going:
+        return None
+    return refusal(
+        "terminating-pods",
+        f"{len(going)} pod(s) still terminate on node {node_name}: {', '.join(going[:5])}",
+        "the end of their termination",
+        by_hand=look,
+    )
+
+
+def _cordon_is_ours_or_settled(node: Object, node_name: str, context: ToolContext) -> Judgement | None:
+    """Our own cordon, or one of somebody else that is older than `limits.cordon_settle` seconds; 0 is off."""
+    settle = timedelta(seconds=context.limits.cordon_settle)
+    if cordoned_by_us(node) or not settle:
+        return None
+    changed = cordon_changed_at(node)
+    if changed is not None and context.now - changed > settle:
+        return None
+    if changed is None:
+        reason = f"somebody else cordoned node {node_name}, and when cannot be told"
+        allowed_by = "a person's approval"
+    else:
+        reason = f"somebody else cordoned node {node_name} at {changed:%H:%M:%S} UTC, not more than {settle} ago"
+        allowed_by = f"a person's approval, or waiting until after {changed + settle:%H:%M:%S} UTC"
+    return Judgement(
+        rule="cordon-settle",
+        verdict=Verdict.ASK,
+        reason=reason,
+        allowed_by=allowed_by,
+        retry_at=None if changed is None else changed + settle + timedelta(seconds=1),
+        by_hand=f"kubectl uncordon {node_name}",
+    )
+
+
+def _uncordon_change(evidence: NodeEvidence, node: Object) -> Change:
+    node_name = evidence.target.name
+    ours = annotations(node).get(CORDONED_BY_US)
+    diff = [FieldChange(path="spec.unschedulable", before=_shown(node), after="false")]
+    if ours is not None:
+        diff.append(FieldChange(path=f"metadata.annotations.{CORDONED_BY_US}", before=ours, after=None))
+    return Change(
+        tool="uncordon_node",
+        action=f"uncordon_node:{node_name}",
+        target=evidence.target,
+        writes=(_patch(node, annotation={} if ours is None else {CORDONED_BY_US: None}, unschedulable=False),),
+        diff=tuple(diff),
+        kubectl=f"kubectl uncordon {node_name}",
+        undo=(
+            _patch(
+                node,
+                annotation={} if ours is None else {CORDONED_BY_US: ours},
+                unschedulable=True,
+                undo=True,
+            ),
+        ),
+    )
+
+
+def _patch(node: Object, *, annotation: dict[str, str | None], unschedulable: bool, undo: bool = False) -> Write:
+    """A strategic merge patch of a node. An undo cannot know the resourceVersion that it will find."""
+    body: Object = {"spec": {"unschedulable": unschedulable}}
+    if annotation:
+        body = {"metadata": {"annotations": annotation}, **body}
+    return Write(
+        verb=WriteVerb.PATCH,
+        resource=Resource.NODES,
+        namespace=None,
+        name=name(node),
+        body=body,
+        uid=uid(node),
+        resource_version=None if undo else resource_version(node),
+    )
+
+
+def _shown(node: Object) -> str | None:
+    """`spec.unschedulable` as YAML shows it, None where absent."""
+    value = node.get("spec", {}).get("unschedulable")
+    return None if value is None else str(bool(value)).lower()

@@ -1,0 +1,312 @@
+"""check_imagepullbackoff and fix_imagepullbackoff: why an image cannot be pulled, and when another may stand in.
+
+Collected by the registry. Protects one rule above all: a stuck rollout whose old pods serve is never "fixed" into
+replacing them by a stand-in image.
+"""
+
+from dataclasses import replace
+
+from sre_agent.cluster.port import Cluster
+from sre_agent.diagnosis import ImageCause, ImagePull, image_pulls
+from sre_agent.evidence import Evidence, WorkloadEvidence, read_workload
+from sre_agent.objects import annotations, container, container_statuses, name, pod_ready
+from sre_agent.run import Assessment, Change, FieldChange, Judgement
+from sre_agent.runbook import Runbook, image_fault
+from sre_agent.target import Subject
+from sre_agent.tools.rollback import rollback, rollback_output, serving_revision
+from sre_agent.tools.types import (
+    DiagnosticTool,
+    RemediationTool,
+    Tool,
+    ToolContext,
+    ToolModel,
+    WorkloadInput,
+)
+from sre_agent.tools.workload_chain import (
+    chain_judgements,
+    newest_revision_judgements,
+    same_container_judgements,
+)
+from sre_agent.tools.workload_rules import (
+    EVIDENCE_PERMISSIONS,
+    PATCH_PERMISSIONS,
+    container_patch,
+    deployment_patch,
+    describe_by_hand,
+    main_container_judgement,
+    question,
+    refusal,
+    refused,
+    set_by_hand,
+    template_of,
+    undo_patch,
+    workload_evidence,
+)
+
+FALLBACK_ANNOTATION = "sre-agent/fallback-image"
+"""On a workload: its own stand-in image, pinned."""
+
+CURABLE = frozenset({ImageCause.NOT_FOUND, ImageCause.INVALID_NAME})
+"""Causes that another image cures."""
+
+ADVICE = {
+    ImageCause.UNAUTHORIZED: "the registry refuses it: correct the name, or give the pod an imagePullSecret that may",
+    ImageCause.REGISTRY_ERROR: "the registry or the way to it fails: the kubelet tries again by itself",
+    ImageCause.NO_PLATFORM: "the image has no build for the node's platform: build it, or choose other nodes",
+    ImageCause.UNKNOWN: "neither status nor events say why: look at the pod",
+}
+"""What a person can do where another image would not help."""
+
+
+class ImagePullOutput(ToolModel):
+    """Whether the bound container (any, where none is bound) waits for its image. `cause` None without detection."""
+
+    imagepull_detected: bool
+    reasons: list[str]
+    cause: ImageCause | None
+    container: str | None
+    init: bool
+
+
+class ImageOutput(ToolModel):
+    """The image as it is and as it would be."""
+
+    container: str | None
+    cause: ImageCause | None
+    image_before: str | None
+    image_after: str | None
+    reasons: list[str]
+
+
+async def _check_imagepullbackoff(cluster: Cluster, arguments: WorkloadInput, context: ToolContext) -> ImagePullOutput:
+    evidence = await read_workload(cluster, context.target, context.now)
+    pulls = image_pulls(evidence.pod or {}, evidence.events)
+    own = [pull for pull in pulls if arguments.container in {None, pull.container}]
+    reasons = [reason for pull in own for reason in pull.reasons]
+    reasons += [
+        f"{'init container' if pull.init else 'container'} {pull.container} waits for its image, "
+        f"but the alert is about {arguments.container}"
+        for pull in pulls
+        if pull not in own
+    ]
+    if evidence.pod is None:
+        reasons.append("the pod is gone")
+    if evidence.events is None:
+        reasons.append("the events of the pod could not be read")
+    causes = {pull.cause for pull in own}
+    return ImagePullOutput(
+        imagepull_detected=bool(own),
+        reasons=reasons,
+        cause=causes.pop() if len(causes) == 1 else (ImageCause.UNKNOWN if own else None),
+        container=arguments.container or (own[0].container if len(own) == 1 else None),
+        init=bool(own) and all(pull.init for pull in own),
+    )
+
+
+def assess_image(arguments: WorkloadInput, evidence: Evidence, context: ToolContext) -> Assessment:
+    """The stand-in image where nothing serves; the way back where an older revision does; else the reasons."""
+    found = workload_evidence(evidence)
+    pulls = image_pulls(found.pod or {}, found.events)
+    waiting = [pull.container for pull in pulls]
+    wanted = arguments.container or (waiting[0] if len(waiting) == 1 else None)
+    pull = next((pull for pull in pulls if pull.container == wanted), None)
+    if pull is not None and pull.cause in CURABLE | {ImageCause.UNKNOWN} and serving_revision(found) is not None:
+        return _way_back(found, pull)
+    image, annotated = fallback_image(found, context.runbook)
+    by_hand = _by_hand(found, wanted, image)
+    judgements = chain_judgements(found, by_hand)
+    if found.pod is not None:
+        about_container = main_container_judgement(found, wanted, waiting)
+        judgements += [about_container] if about_container else []
+        if wanted is not None:
+            judgements += _symptom(found, wanted, pull)
+        if wanted is not None and about_container is None:
+            judgements += same_container_judgements(found, wanted)
+            judgements += _own_command(found, wanted, by_hand)
+            judgements += _fallback(found, wanted, image, annotated, context.runbook)
+        judgements += newest_revision_judgements(found)
+        judgements += _ready_pods(found, by_hand)
+    change = None
+    if pull is not None and image is not None and not refused(judgements):
+        change = _change(found, pull, image)
+    return Assessment(change=change, judgements=tuple(judgements), output=_output(found, wanted, pull, change))
+
+
+def fallback_image(evidence: WorkloadEvidence, runbook: Runbook) -> tuple[str | None, bool]:
+    """The stand-in image, and whether the workload itself names it; its own goes before the runbook's."""
+    own = annotations(evidence.controller or {}).get(FALLBACK_ANNOTATION)
+    return (own, True) if own is not None else (runbook.fallback_image, False)
+
+
+def _by_hand(evidence: WorkloadEvidence, wanted: str | None, image: str | None) -> str:
+    if wanted is None or image is None or container(template_of(evidence), wanted) is None:
+        return describe_by_hand(evidence)
+    return set_by_hand(evidence, f"image {wanted}={image}")
+
+
+def _way_back(evidence: WorkloadEvidence, pull: ImagePull) -> Assessment:
+    """An older revision serves: its return is recommended, the stand-in image would kill it."""
+    change, judgements = rollback(evidence)
+    same = [] if pull.init else same_container_judgements(evidence, pull.container)
+    judgements = [*same, *judgements]
+    return Assessment(
+        change=None if refused(judgements) else change,
+        judgements=tuple(judgements),
+        output={
+            **_output(evidence, pull.container, pull, None),
+            **rollback_output(evidence).model_dump(mode="json"),
+        },
+    )
+
+
+def _symptom(evidence: WorkloadEvidence, wanted: str, pull: ImagePull | None) -> list[Judgement]:
+    by_hand = describe_by_hand(evidence)
+    if pull is None:
+        status = next((entry for entry in container_statuses(evidence.pod or {}) if entry.get("name") == wanted), {})
+        return [
+            refusal(
+                "symptom",
+                f"container {wanted} does not wait for its image, as status and events say",
+                "a waiting reason such as ImagePullBackOff",
+                settled=bool(status.get("ready")),
+                by_hand=by_hand,
+            )
+        ]
+    if pull.cause in CURABLE:
+        return []
+    unread = "; the events of the pod could not be read" if evidence.events is None else ""
+    return [
+        refusal(
+            "image-cause",
+            f"{pull.image} cannot be pulled, cause {pull.cause}: {ADVICE[pull.cause]}{unread}",
+            "a cause not_found or invalid_name, which another image cures",
+            by_hand=by_hand,
+        )
+    ]
+
+
+def _own_command(evidence: WorkloadEvidence, wanted: str, by_hand: str) -> list[Judgement]:
+    spec = container(template_of(evidence), wanted) or {}
+    own = [field for field in ("command", "args") if spec.get(field)]
+    if not own:
+        return []
+    return [
+        refusal(
+            "own-command",
+            f"container {wanted} has its own {' and '.join(own)}, which another image would not understand",
+            "a container that runs its image's own command",
+            by_hand=by_hand,
+        )
+    ]
+
+
+def _fallback(
+    evidence: WorkloadEvidence, wanted: str, image: str | None, annotated: bool, runbook: Runbook
+) -> list[Judgement]:
+    """There is a pinned stand-in image, it is not what fails already, and it may be used here without asking."""
+    source = f"annotation {FALLBACK_ANNOTATION}" if annotated else f"fallback_image of {runbook.id}"
+    if image is None:
+        return [
+            refusal(
+                "fallback-image",
+                f"{runbook.id} has no fallback_image, and the workload no annotation {FALLBACK_ANNOTATION}",
+                "one of the two, pinned",
+                by_hand=describe_by_hand(evidence),
+            )
+        ]
+    if fault := image_fault(image):
+        return [
+            refusal(
+                "fallback-image",
+                f"the {source} {fault}: {image}",
+                "a tag other than latest, or a digest",
+                by_hand=describe_by_hand(evidence),
+            )
+        ]
+    if (container(template_of(evidence), wanted) or {}).get("image") == image:
+        return [
+            refusal(
+                "fallback-image",
+                f"{image} is the {source} already, and it is what cannot be pulled",
+                "another fallback image that can be pulled",
+                by_hand=describe_by_hand(evidence),
+            )
+        ]
+    namespace = evidence.target.namespace
+    if annotated or namespace in runbook.fallback_namespaces:
+        return []
+    return [
+        question(
+            "fallback-namespace",
+            f"namespace {namespace} is not among the fallback_namespaces of {runbook.id}: {image} is not its own",
+            f"the annotation {FALLBACK_ANNOTATION} on the workload, or a person's approval",
+            by_hand=_by_hand(evidence, wanted, image),
+        )
+    ]
+
+
+def _ready_pods(evidence: WorkloadEvidence, by_hand: str) -> list[Judgement]:
+    """A stand-in image is for a workload that does not serve at all."""
+    ready = [name(pod) for pod in evidence.pods if pod_ready(pod)]
+    if not ready:
+        return []
+    return [
+        refusal(
+            "ready-pods",
+            f"{len(ready)} pods of {evidence.target.name} are Ready ({', '.join(ready[:3])}): they serve, "
+            "and another image would replace them",
+            "no pod of any revision being Ready",
+            by_hand=by_hand,
+        )
+    ]
+
+
+def _change(evidence: WorkloadEvidence, pull: ImagePull, image: str) -> Change:
+    target = replace(evidence.target, container=pull.container)
+    before = str((container(template_of(evidence), pull.container) or {}).get("image"))
+    return Change(
+        tool="fix_imagepullbackoff",
+        action=f"patch_image:{target.namespace}/{target.name}/{pull.container}:{image}",
+        target=target,
+        value=image,
+        writes=(deployment_patch(evidence, container_patch(pull.container, {"image": image})),),
+        undo=(undo_patch(evidence, container_patch(pull.container, {"image": before})),),
+        diff=(FieldChange(path=f"spec.template.spec.containers[{pull.container}].image", before=before, after=image),),
+        kubectl=_by_hand(evidence, pull.container, image),
+        notes=(f"{image} stands in for {before} until the workload has an image that can be pulled",),
+    )
+
+
+def _output(
+    evidence: WorkloadEvidence, wanted: str | None, pull: ImagePull | None, change: Change | None
+) -> dict[str, object]:
+    return ImageOutput(
+        container=wanted,
+        cause=pull.cause if pull else None,
+        image_before=(container(template_of(evidence), wanted) or {}).get("image"),
+        image_after=change.value if change else None,
+        reasons=list(pull.reasons) if pull else [],
+    ).model_dump(mode="json")
+
+
+TOOLS: tuple[Tool, ...] = (
+    DiagnosticTool(
+        name="check_imagepullbackoff",
+        summary="Does the container wait for an image that cannot be pulled, and why can it not?",
+        subject=Subject.WORKLOAD,
+        input=WorkloadInput,
+        output=ImagePullOutput,
+        permissions=EVIDENCE_PERMISSIONS,
+        run=_check_imagepullbackoff,
+    ),
+    RemediationTool(
+        name="fix_imagepullbackoff",
+        summary="Put the runbook's fallback image in place of one that does not exist; never while a pod serves.",
+        subject=Subject.WORKLOAD,
+        input=WorkloadInput,
+        output=ImageOutput,
+        permissions=PATCH_PERMISSIONS,
+        action_format="patch_image:NS/DEPLOYMENT/CONTAINER:IMAGE",
+        assess=assess_image,
+    ),
+)

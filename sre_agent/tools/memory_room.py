@@ -1,0 +1,203 @@
+"""Is there room for a higher memory limit? LimitRange, ResourceQuota and the node's allocatable memory.
+
+Called by `memory` before a change is proposed. A dry run does not show this: the quota refuses the new pods, not the
+Deployment. What could not be read means no.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sre_agent.cluster.port import Object
+from sre_agent.evidence import WorkloadEvidence
+from sre_agent.objects import containers, init_containers, name
+from sre_agent.quantity import bytes_of, format_bytes, parse
+from sre_agent.run import Judgement
+from sre_agent.tools.workload_rules import memory, refusal
+
+_REQUEST_KEYS = ("requests.memory", "memory")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MemoryStep:
+    """The step from one limit to the next of one container. Bytes.
+
+    `request_before` and `request_after` are what counts for the scheduler: an absent request is the limit.
+    """
+
+    container: str
+    limit_before: int
+    limit_after: int
+    request_before: int
+    request_after: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PodMemory:
+    """What one pod takes with the new values: the sums that quota and LimitRange count. Bytes."""
+
+    limits: int
+    requests: int
+
+
+def room_judgements(evidence: WorkloadEvidence, step: MemoryStep, by_hand: str) -> list[Judgement]:
+    """Everything that has no room for the step, each with its numbers."""
+    found: list[Judgement] = []
+    taken = pod_memory(evidence.pod or {}, step)
+    if evidence.limit_ranges is None:
+        found.append(_unread("limit-range", "LimitRanges"))
+    if evidence.quotas is None:
+        found.append(_unread("quota-room", "ResourceQuotas"))
+    reasons = [("limit-range", text) for text in _limit_ranges(evidence, step, taken)]
+    reasons += [("quota-room", text) for text in _quotas(evidence, step, taken)]
+    if evidence.node is None:
+        found.append(_unread("node-allocatable", "pod's node"))
+    else:
+        reasons += [("node-allocatable", text) for text in _node(evidence.node, step, taken)]
+    found += [refusal(rule, text, "more room there, or a person", by_hand=by_hand) for rule, text in reasons]
+    return found
+
+
+def _unread(rule: str, what: str) -> Judgement:
+    return refusal(rule, f"the {what} could not be read: whether there is room is not known", f"reading the {what}")
+
+
+def pod_memory(pod: Object, step: MemoryStep) -> PodMemory:
+    """The pod's sums with the step made: main containers and sidecars together, or one init container if larger."""
+    sidecars = [entry for entry in init_containers(pod) if entry.get("restartPolicy") == "Always"]
+    together = [*containers(pod), *sidecars]
+    first = [entry for entry in init_containers(pod) if entry not in sidecars]
+    overhead = bytes_of((pod.get("spec", {}).get("overhead") or {}).get("memory") or 0)
+    return PodMemory(
+        limits=_larger(together, first, step, "limits") + overhead,
+        requests=_larger(together, first, step, "requests") + overhead,
+    )
+
+
+def _larger(together: list[Object], first: list[Object], step: MemoryStep, field: str) -> int:
+    return max(
+        sum(_amount(entry, step, field) for entry in together),
+        max((_amount(entry, step, field) for entry in first), default=0),
+    )
+
+
+def _amount(entry: Object, step: MemoryStep, field: str) -> int:
+    if entry.get("name") == step.container:
+        return step.limit_after if field == "limits" else step.request_after
+    amount = memory(entry, field)
+    if amount is None and field == "requests":
+        amount = memory(entry, "limits")
+    return bytes_of(amount or 0)
+
+
+def _limit_ranges(evidence: WorkloadEvidence, step: MemoryStep, taken: PodMemory) -> Iterator[str]:
+    for limit_range in evidence.limit_ranges or ():
+        for entry in limit_range.get("spec", {}).get("limits") or ():
+            match entry.get("type"):
+                case "Container":
+                    what, limit, request = f"container {step.container}", step.limit_after, step.request_after
+                case "Pod":
+                    what, limit, request = "the pod", taken.limits, taken.requests
+                case _:
+                    continue
+            most = (entry.get("max") or {}).get("memory")
+            if most is not None and limit > bytes_of(most):
+                yield f"LimitRange {name(limit_range)} allows {what} {most}; {format_bytes(limit)} would be needed"
+            ratio = (entry.get("maxLimitRequestRatio") or {}).get("memory")
+            if ratio is not None and (not request or limit > parse(ratio) * request):
+                yield (
+                    f"LimitRange {name(limit_range)} allows {what} a limit of {ratio} times its request; "
+                    f"{format_bytes(limit)} to {format_bytes(request)} would be more"
+                )
+
+
+def _quotas(evidence: WorkloadEvidence, step: MemoryStep, taken: PodMemory) -> Iterator[str]:
+    controller = evidence.controller or {}
+    replicas = int(controller.get("spec", {}).get("replicas", 1))
+    surge = surge_pods(controller, replicas)
+    needed_limits = replicas * (step.limit_after - step.limit_before) + surge * taken.limits
+    needed_requests = replicas * (step.request_after - step.request_before) + surge * taken.requests
+    for quota in evidence.quotas or ():
+        if not quota_applies(quota, evidence.pod or {}):
+            continue
+        for key, needed in (("limits.memory", needed_limits), *((key, needed_requests) for key in _REQUEST_KEYS)):
+            if reason := _over(quota, key, needed):
+                yield (
+                    f"{reason} ({replicas} replicas, {surge} more while rolling out, "
+                    f"{format_bytes(step.limit_before)} → {format_bytes(step.limit_after)})"
+                )
+
+
+def _over(quota: Object, key: str, needed: int) -> str | None:
+    status = quota.get("status") or {}
+    hard = (status.get("hard") or quota.get("spec", {}).get("hard") or {}).get(key)
+    used = (status.get("used") or {}).get(key)
+    if hard is None:
+        return None
+    if used is None:
+        return f"ResourceQuota {name(quota)} bounds {key}, and how much of it is used could not be read"
+    free = bytes_of(hard) - bytes_of(used)
+    if needed <= free:
+        return None
+    return (
+        f"ResourceQuota {name(quota)} has {format_bytes(max(free, 0))} of {key} free ({used} of {hard} used); "
+        f"{format_bytes(needed)} would be needed"
+    )
+
+
+def surge_pods(controller: Object, replicas: int) -> int:
+    """How many pods a rollout adds at most: maxSurge, 25 % rounded up where it is not set, 0 for Recreate."""
+    strategy = controller.get("spec", {}).get("strategy") or {}
+    if strategy.get("type") == "Recreate":
+        return 0
+    surge = (strategy.get("rollingUpdate") or {}).get("maxSurge", "25%")
+    if isinstance(surge, str) and surge.endswith("%"):
+        return -(-replicas * int(surge[:-1]) // 100)
+    return int(surge)
+
+
+def quota_applies(quota: Object, pod: Object) -> bool:
+    """Whether the quota counts a pod with a memory limit. In doubt it does."""
+    spec = quota.get("spec", {})
+    scopes = [{"scopeName": scope, "operator": "Exists"} for scope in spec.get("scopes") or ()]
+    scopes += (spec.get("scopeSelector") or {}).get("matchExpressions") or ()
+    return all(_in_scope(scope, pod) for scope in scopes)
+
+
+def _in_scope(scope: Object, pod: Object) -> bool:
+    ends = pod.get("spec", {}).get("activeDeadlineSeconds") is not None
+    match scope.get("scopeName"):
+        case "BestEffort":
+            return False
+        case "Terminating":
+            return ends
+        case "NotTerminating":
+            return not ends
+        case "PriorityClass":
+            return _priority_in_scope(scope, pod.get("spec", {}).get("priorityClassName"))
+        case _:
+            return True
+
+
+def _priority_in_scope(scope: Object, priority_class: str | None) -> bool:
+    values = scope.get("values") or ()
+    match scope.get("operator"):
+        case "In":
+            return priority_class in values
+        case "NotIn":
+            return priority_class not in values
+        case "DoesNotExist":
+            return priority_class is None
+        case _:
+            return True
+
+
+def _node(node: Object, step: MemoryStep, taken: PodMemory) -> Iterator[str]:
+    """The node that runs the pod stands for all: a limit that it cannot hold is not tried elsewhere."""
+    allocatable = (node.get("status", {}).get("allocatable") or {}).get("memory")
+    if allocatable is None:
+        return
+    room = bytes_of(allocatable)
+    if step.limit_after > room:
+        yield f"node {name(node)} has {allocatable} allocatable; the limit would be {format_bytes(step.limit_after)}"
+    if taken.requests > room:
+        yield f"node {name(node)} has {allocatable} allocatable; the pod would request {format_bytes(taken.requests)}"

@@ -1,0 +1,97 @@
+"""Conditions that more than one node remediation must meet, and the rights they need to look.
+
+Used by `cordon` and `drain`. Each rule is a pure function: what speaks against the change, or None.
+"""
+
+from sre_agent.cluster.port import Object, Resource
+from sre_agent.evidence import Evidence, NodeEvidence
+from sre_agent.run import Judgement, Verdict
+from sre_agent.tools.node_state import confirmed_not_ready, is_control_plane, leaving, readiness
+from sre_agent.tools.types import Permission
+
+EVIDENCE_PERMISSIONS = (
+    Permission(verb="get", resource=Resource.NODES),
+    *(
+        Permission(verb="list", resource=resource)
+        for resource in (
+            Resource.NODES,
+            Resource.PODS,
+            Resource.POD_DISRUPTION_BUDGETS,
+            Resource.DAEMON_SETS,
+            Resource.REPLICA_SETS,
+            Resource.STATEFUL_SETS,
+            Resource.JOBS,
+        )
+    ),
+)
+"""What `evidence.read_node` reads before any node remediation."""
+
+
+def node_evidence(evidence: Evidence) -> NodeEvidence:
+    """The evidence of a node tool; raises TypeError for a workload's, which no node target leads to."""
+    if not isinstance(evidence, NodeEvidence):
+        raise TypeError(f"a node tool was given the evidence of {evidence.target.key}")
+    return evidence
+
+
+def refusal(rule: str, reason: str, allowed_by: str, *, settled: bool = False, by_hand: str | None = None) -> Judgement:
+    return Judgement(
+        rule=rule,
+        verdict=Verdict.REFUSE,
+        reason=reason,
+        allowed_by=allowed_by,
+        settled=settled,
+        by_hand=by_hand,
+    )
+
+
+def node_gone(node: str) -> Judgement:
+    """There is no such node any more."""
+    return refusal(
+        "node-exists",
+        f"node {node} is not in the cluster any more",
+        "a node of that name joining again",
+        settled=True,
+        by_hand="kubectl get nodes",
+    )
+
+
+def not_leaving(node: Object, node_name: str) -> Judgement | None:
+    """A node that its owner takes away is not ours to hold or to give back: nothing is left to do."""
+    sign = leaving(node)
+    if sign is None:
+        return None
+    return refusal(
+        "node-leaving",
+        f"node {node_name} is being taken away already ({sign})",
+        "nothing: whoever removes the node empties it too; without the mark the next alert is judged anew",
+        settled=True,
+        by_hand=f"kubectl describe node {node_name}",
+    )
+
+
+def not_ready(node: Object, node_name: str, by_hand: str) -> Judgement | None:
+    """The symptom, in the node's own Ready condition: False or Unknown."""
+    if confirmed_not_ready(node):
+        return None
+    state = readiness(node)
+    return refusal(
+        "node-not-ready",
+        f"node {node_name} is not confirmed as not ready: {state.reason}",
+        "the Ready condition of the node being False or Unknown",
+        settled=state.ready,
+        by_hand=by_hand,
+    )
+
+
+def not_control_plane(node: Object, node_name: str, by_hand: str) -> Judgement | None:
+    """Control-plane nodes carry the cluster itself: a person decides."""
+    if not is_control_plane(node):
+        return None
+    return Judgement(
+        rule="control-plane",
+        verdict=Verdict.ASK,
+        reason=f"node {node_name} is a control-plane node",
+        allowed_by="a person's approval",
+        by_hand=by_hand,
+    )

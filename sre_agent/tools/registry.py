@@ -1,0 +1,24 @@
+"""All tools by name, and what a runbook is about by the tools it calls.
+
+Asked by lint, planner, validation and executor. A new tool is one entry in its family's `TOOLS`.
+"""
+
+from sre_agent.runbook import Runbook
+from sre_agent.target import Subject
+from sre_agent.tools import deletion, drain, images, memory, nodes, pods, rollback
+from sre_agent.tools.types import Tool
+
+TOOLS: dict[str, Tool] = {
+    tool.name: tool for family in (pods, images, memory, deletion, rollback, nodes, drain) for tool in family.TOOLS
+}
+
+_ABOUT_NOTHING = frozenset({"get_runbook"})
+"""Tools that look at neither a workload nor a node."""
+
+
+def subject_of_runbook(runbook: Runbook) -> Subject | None:
+    """What the runbook's tools act on; None where they name nothing, or both a workload and a node."""
+    subjects = {
+        TOOLS[step.tool].subject for step in runbook.workflow if step.tool in TOOLS and step.tool not in _ABOUT_NOTHING
+    }
+    return subjects.pop() if len(subjects) == 1 else None

@@ -1,0 +1,106 @@
+"""What a tool is: its typed input and output, its effect, the rights it needs.
+
+Two kinds: a diagnostic reads and answers; a remediation assesses evidence and says what it would change.
+Neither can write: the executor sends what `Change.writes` holds, after the guards.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from sre_agent.alert import Alert
+from sre_agent.cluster.port import Cluster, Resource
+from sre_agent.evidence import Evidence
+from sre_agent.run import Assessment, StepRecord
+from sre_agent.runbook import Runbook
+from sre_agent.target import Subject, Target
+
+
+class ToolModel(BaseModel):
+    """Base of every input and output model: unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class WorkloadInput(ToolModel):
+    """The bound target of a tool that looks at a pod and its workload."""
+
+    namespace: str
+    pod: str | None
+    container: str | None
+
+
+class NodeInput(ToolModel):
+    """The bound target of a tool that looks at a node."""
+
+    node: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Permission:
+    """One right that a tool needs, as RBAC names it."""
+
+    verb: str
+    resource: Resource
+    subresource: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ToolContext:
+    """What a tool may look at beside its arguments. `now` is the run's clock, read once for this step.
+
+    `limits` are the bounds from the settings; `earlier` the records of the steps before this one.
+    """
+
+    alert: Alert
+    target: Target
+    runbook: Runbook
+    now: datetime
+    limits: "Limits"
+    incident_id: int | None = None
+    earlier: tuple[StepRecord, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """The numbers of DESIGN 7 that tools need; each is a setting. Bytes, seconds."""
+
+    memory_floor: int = 256 * 2**20
+    memory_cap: int = 4 * 2**30
+    node_ready_for: float = 300.0
+    cordon_settle: float = 3600.0
+    drain_strict: bool = False
+    agent_namespace: str = "agentic"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DiagnosticTool:
+    """Reads the cluster and answers with `output`. Expected absences are answers, not errors."""
+
+    name: str
+    summary: str
+    subject: Subject
+    input: type[ToolModel]
+    output: type[ToolModel]
+    permissions: tuple[Permission, ...]
+    run: Callable[[Cluster, Any, ToolContext], Awaitable[ToolModel]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RemediationTool:
+    """Judges the evidence, purely, and says what it would change. `action_format` documents its action string."""
+
+    name: str
+    summary: str
+    subject: Subject
+    input: type[ToolModel]
+    output: type[ToolModel]
+    permissions: tuple[Permission, ...]
+    action_format: str
+    assess: Callable[[Any, Evidence, ToolContext], Assessment]
+
+
+Tool = DiagnosticTool | RemediationTool

@@ -1,0 +1,88 @@
+"""The one door from a proposal to something that may be executed.
+
+Called by the executor for every proposal, a model's and the scripted planner's alike. Protects the rule that a run
+calls the tool of the step, on the target that code bound, and nothing else; what does not fit is refused with words
+that can be told back to a model.
+"""
+
+from collections.abc import Mapping
+from dataclasses import InitVar, dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from sre_agent.run import ToolCall
+from sre_agent.runbook import Step
+from sre_agent.target import Subject, Target
+from sre_agent.tools.types import Tool, ToolModel
+
+_VALIDATED = object()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ValidatedCall:
+    """A call that may be executed. Only `validate` can make one; a copy with other values cannot be made either.
+
+    `input` is the tool's input model, `arguments` the same as JSON.
+    """
+
+    tool: str
+    input: ToolModel
+    arguments: dict[str, Any]
+    target: Target
+    token: InitVar[object]
+
+    def __post_init__(self, token: object) -> None:
+        if token is not _VALIDATED:
+            raise TypeError("a ValidatedCall is made by tools.validate alone")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rejected:
+    """The proposal is not executed; `reason` says what was wrong and what would be right."""
+
+    reason: str
+
+
+def arguments_for(tool: Tool, target: Target) -> dict[str, Any]:
+    """The arguments that the bound target gives to this tool; everything else keeps the tool's default."""
+    bound = _bound_arguments(target)
+    return {field: bound[field] for field in tool.input.model_fields if field in bound}
+
+
+def validate(call: ToolCall, *, step: Step, target: Target, tools: Mapping[str, Tool]) -> ValidatedCall | Rejected:
+    """The step's own tool with arguments that parse and name the bound target; anything else is Rejected."""
+    if call.tool != step.tool:
+        return Rejected(reason=f"step {step.name} calls {step.tool}; {call.tool} was proposed")
+    tool = tools.get(call.tool)
+    if tool is None:
+        return Rejected(reason=f"there is no tool {call.tool}")
+    if _names_a_target(tool) and (target.kind == "Node") is not (tool.subject is Subject.NODE):
+        return Rejected(reason=f"{tool.name} looks at a {tool.subject}; the target is {target.key}")
+    try:
+        parsed = tool.input.model_validate(call.arguments, strict=True)
+    except ValidationError as error:
+        return Rejected(reason=f"the arguments of {tool.name} are wrong: {_faults(error)}")
+    arguments = parsed.model_dump(mode="json")
+    strays = [
+        f"{field} is {arguments[field]!r}, the bound target's is {value!r}"
+        for field, value in arguments_for(tool, target).items()
+        if arguments[field] != value
+    ]
+    if strays:
+        return Rejected(reason=f"the arguments of {tool.name} name another target: {'; '.join(strays)}")
+    return ValidatedCall(tool=tool.name, input=parsed, arguments=arguments, target=target, token=_VALIDATED)
+
+
+def _names_a_target(tool: Tool) -> bool:
+    return not {"node", "namespace", "pod", "container"}.isdisjoint(tool.input.model_fields)
+
+
+def _bound_arguments(target: Target) -> dict[str, Any]:
+    if target.kind == "Node":
+        return {"node": target.name}
+    return {"namespace": target.namespace, "pod": target.pod, "container": target.container}
+
+
+def _faults(error: ValidationError) -> str:
+    return "; ".join(f"{'.'.join(map(str, fault['loc'])) or 'arguments'}: {fault['msg']}" for fault in error.errors())

@@ -1,0 +1,185 @@
+"""From the pod up to the Deployment, and whether the pod is of the template as it is now.
+
+Used by every remediation of a workload. Protects two rules: only Deployments are written to, each link checked by
+uid; and a template that somebody already changed is left alone. Each rule returns what speaks against the change.
+"""
+
+from typing import Any
+
+from sre_agent.evidence import WorkloadEvidence
+from sre_agent.objects import (
+    container,
+    controlled_by,
+    controller_of,
+    name,
+    revision,
+    terminating,
+    uid,
+)
+from sre_agent.quantity import QuantityError, bytes_of
+from sre_agent.run import Judgement
+from sre_agent.tools.workload_rules import memory, refusal, template_of
+
+
+def chain_judgements(evidence: WorkloadEvidence, by_hand: str) -> list[Judgement]:
+    """pod -> ReplicaSet -> Deployment, each link by uid, and nothing above the Deployment."""
+    return [
+        judgement
+        for judgement in (_deployment(evidence, by_hand), _pod(evidence), _replica_set(evidence, by_hand))
+        if judgement is not None
+    ]
+
+
+def _deployment(evidence: WorkloadEvidence, by_hand: str) -> Judgement | None:
+    target, controller = evidence.target, evidence.controller
+    where = f"{target.kind} {target.namespace}/{target.name}"
+    if target.kind != "Deployment":
+        reason = _not_a_deployment(evidence, where)
+    elif controller is None:
+        return refusal(
+            "ownership-chain", f"{where} is gone, or another one of its name is there now", "a new alert", settled=True
+        )
+    elif owner := controller_of(controller):
+        reason = f"{where} is controlled by {owner.get('kind')} {owner.get('name')}, which would take the change back"
+        return refusal("ownership-chain", reason, f"changing {owner.get('kind')} {owner.get('name')}", by_hand=by_hand)
+    else:
+        return None
+    return refusal("ownership-chain", reason, "a person making the change by hand", by_hand=by_hand)
+
+
+def _not_a_deployment(evidence: WorkloadEvidence, where: str) -> str:
+    only = "only Deployments are written to"
+    holder = evidence.controller if evidence.target.kind != "Pod" else evidence.pod
+    owner = controller_of(holder or {})
+    if holder is None:
+        return f"{where}, which the pod names as its controller, is not in the cluster; {only}"
+    if owner is not None:
+        return (
+            f"{where} is controlled by {owner.get('kind')} {owner.get('name')}, which is not in the cluster "
+            f"or not known to the agent; {only}"
+        )
+    if evidence.target.kind == "Pod":
+        return f"nothing controls pod {evidence.target.namespace}/{evidence.target.name}; {only}"
+    return f"the controller is {where}; {only}"
+
+
+def _pod(evidence: WorkloadEvidence) -> Judgement | None:
+    target = evidence.target
+    if target.pod is None:
+        return refusal(
+            "pod",
+            f"{target.kind} {target.namespace}/{target.name} has no pod of its newest revision to look at",
+            "a pod that shows the symptom",
+            by_hand=f"kubectl -n {target.namespace} describe {target.kind.lower()} {target.name}",
+        )
+    if evidence.pod is None:
+        return refusal(
+            "pod",
+            f"pod {target.namespace}/{target.pod} is gone; nothing is done to its successor because of it",
+            "an alert about the pod that is there now",
+            settled=True,
+        )
+    if terminating(evidence.pod):
+        return refusal(
+            "pod",
+            f"pod {target.namespace}/{target.pod} is being deleted; nothing is done to its successor because of it",
+            "an alert about the pod that takes its place",
+            settled=True,
+        )
+    return None
+
+
+def _replica_set(evidence: WorkloadEvidence, by_hand: str) -> Judgement | None:
+    """The link between the two: one of the Deployment's own ReplicaSets controls the pod."""
+    pod = evidence.pod
+    if evidence.target.kind != "Deployment" or evidence.controller is None or pod is None:
+        return None
+    if any(controlled_by(pod, uid(entry)) for entry in evidence.replica_sets):
+        return None
+    return refusal(
+        "ownership-chain",
+        f"no ReplicaSet of Deployment {evidence.target.name} controls pod {name(pod)}",
+        "a pod whose ReplicaSet and Deployment are both there, by uid",
+        by_hand=by_hand,
+    )
+
+
+def newest_revision_judgements(evidence: WorkloadEvidence) -> list[Judgement]:
+    """The pod must be of the template as it is now, and the Deployment's controller must have seen that template."""
+    controller, pod = evidence.controller, evidence.pod
+    if evidence.target.kind != "Deployment" or controller is None or pod is None or not evidence.replica_sets:
+        return []
+    newest = evidence.replica_sets[0]
+    generation = controller.get("metadata", {}).get("generation")
+    observed = controller.get("status", {}).get("observedGeneration")
+    if generation is not None and observed is not None and observed < generation:
+        return [
+            refusal(
+                "rollout-observed",
+                f"Deployment {name(controller)} is at generation {generation}, its controller has seen {observed}",
+                "its controller having caught up",
+            )
+        ]
+    if revision(controller) and revision(newest) and revision(controller) != revision(newest):
+        return [
+            refusal(
+                "rollout-observed",
+                f"Deployment {name(controller)} is at revision {revision(controller)}, its newest ReplicaSet "
+                f"{name(newest)} at {revision(newest)}: the one between is not there",
+                "the ReplicaSet of the newest revision",
+            )
+        ]
+    if not controlled_by(pod, uid(newest)):
+        return [
+            refusal(
+                "already-changed",
+                f"already changed: pod {name(pod)} is of an older revision than ReplicaSet {name(newest)}",
+                "the symptom in a pod of the newest revision",
+                settled=True,
+            )
+        ]
+    return []
+
+
+def same_container_judgements(evidence: WorkloadEvidence, wanted: str) -> list[Judgement]:
+    """The container's image and memory are the same in pod and template; else somebody already changed one of them."""
+    ours, theirs = container(template_of(evidence), wanted), container(evidence.pod or {}, wanted)
+    if ours is None or theirs is None:
+        return [
+            refusal(
+                "already-changed",
+                f"already changed: container {wanted} is not in both the pod and the template of "
+                f"{evidence.target.kind} {evidence.target.name}",
+                "the symptom in a pod of the template as it is now",
+                settled=True,
+            )
+        ]
+    changes = [
+        f"{what} is {before or 'unset'} in the pod and {after} in the template"
+        for what, before, after in (
+            ("image", theirs.get("image"), ours.get("image")),
+            ("memory limit", memory(theirs, "limits"), memory(ours, "limits")),
+            ("memory request", memory(theirs, "requests"), memory(ours, "requests")),
+        )
+        if after is not None and not _equal(before, after)
+    ]
+    if not changes:
+        return []
+    return [
+        refusal(
+            "already-changed",
+            f"already changed: of container {wanted}, {'; '.join(changes)}",
+            "the symptom in a pod of the template as it is now",
+            settled=True,
+        )
+    ]
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Whether two values are the same text or the same quantity (1Gi, 1024Mi)."""
+    if one is None or one == other:
+        return bool(one == other)
+    try:
+        return bytes_of(one) == bytes_of(other)
+    except QuantityError:
+        return False

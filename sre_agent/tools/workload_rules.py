@@ -1,0 +1,161 @@
+"""What the remediations of a workload share: how they refuse, what they say to do by hand, how they patch.
+
+Used by `memory`, `images`, `rollback` and `deletion`. Protects the rule that a Deployment is only patched as it was
+read (uid, resourceVersion), and that the patch holds only what changes.
+"""
+
+from typing import Any
+
+from sre_agent.cluster.port import Object, Resource, Write, WriteVerb
+from sre_agent.evidence import Evidence, WorkloadEvidence
+from sre_agent.objects import (
+    init_containers,
+    pod_template,
+    resource_version,
+    uid,
+)
+from sre_agent.run import Judgement, Verdict
+from sre_agent.tools.types import Permission
+
+EVIDENCE_PERMISSIONS = (
+    *(
+        Permission(verb="get", resource=resource)
+        for resource in (
+            Resource.PODS,
+            Resource.DEPLOYMENTS,
+            Resource.REPLICA_SETS,
+            Resource.STATEFUL_SETS,
+            Resource.DAEMON_SETS,
+            Resource.JOBS,
+            Resource.NODES,
+            Resource.NAMESPACES,
+            Resource.POD_METRICS,
+        )
+    ),
+    *(
+        Permission(verb="list", resource=resource)
+        for resource in (
+            Resource.PODS,
+            Resource.REPLICA_SETS,
+            Resource.EVENTS,
+            Resource.RESOURCE_QUOTAS,
+            Resource.LIMIT_RANGES,
+            Resource.HORIZONTAL_POD_AUTOSCALERS,
+            Resource.VERTICAL_POD_AUTOSCALERS,
+            Resource.POD_DISRUPTION_BUDGETS,
+        )
+    ),
+)
+"""What binding a workload and `evidence.read_workload` read."""
+
+PATCH_PERMISSIONS = (*EVIDENCE_PERMISSIONS, Permission(verb="patch", resource=Resource.DEPLOYMENTS))
+"""The same, and patching the Deployment."""
+
+_SET_BY_HAND = frozenset({"Deployment", "StatefulSet", "DaemonSet"})
+
+
+def workload_evidence(evidence: Evidence) -> WorkloadEvidence:
+    """The evidence of a workload tool; raises TypeError for a node's, which no bound workload can lead to."""
+    if not isinstance(evidence, WorkloadEvidence):
+        raise TypeError(f"a workload tool was given the evidence of {evidence.target.key}")
+    return evidence
+
+
+def refusal(rule: str, reason: str, allowed_by: str, *, settled: bool = False, by_hand: str | None = None) -> Judgement:
+    """A condition that is not met. `settled`: because nothing is left to do."""
+    return Judgement(
+        rule=rule,
+        verdict=Verdict.REFUSE,
+        reason=reason,
+        allowed_by=allowed_by,
+        settled=settled,
+        by_hand=by_hand,
+    )
+
+
+def question(rule: str, reason: str, allowed_by: str, *, by_hand: str | None = None) -> Judgement:
+    """What a person has to decide."""
+    return Judgement(rule=rule, verdict=Verdict.ASK, reason=reason, allowed_by=allowed_by, by_hand=by_hand)
+
+
+def refused(judgements: list[Judgement]) -> bool:
+    return any(judgement.verdict is Verdict.REFUSE for judgement in judgements)
+
+
+def describe_by_hand(evidence: WorkloadEvidence) -> str:
+    """The kubectl command that shows a person what the agent looked at."""
+    target = evidence.target
+    what = f"pod {target.pod}" if target.pod else f"{target.kind.lower()} {target.name}"
+    return f"kubectl -n {target.namespace} describe {what}"
+
+
+def set_by_hand(evidence: WorkloadEvidence, command: str) -> str:
+    """`kubectl set COMMAND` on the workload; elsewhere the pod is fixed, and can only be looked at."""
+    target = evidence.target
+    if target.kind not in _SET_BY_HAND:
+        return describe_by_hand(evidence)
+    verb, _, rest = command.partition(" ")
+    return f"kubectl -n {target.namespace} set {verb} {target.kind.lower()}/{target.name} {rest}"
+
+
+def template_of(evidence: WorkloadEvidence) -> Object:
+    """The pod template of the controller; of a bare pod the pod itself, which has the same shape."""
+    if evidence.controller is not None:
+        return pod_template(evidence.controller)
+    return evidence.pod or {}
+
+
+def memory(spec: Object, field: str) -> Any:
+    """`limits` or `requests` memory of a container as it is written, None where it is not set."""
+    return ((spec.get("resources") or {}).get(field) or {}).get("memory")
+
+
+def main_container_judgement(evidence: WorkloadEvidence, wanted: str | None, candidates: list[str]) -> Judgement | None:
+    """One main container is meant, and it is known which."""
+    if wanted is None:
+        shown = f"several do: {', '.join(candidates)}" if candidates else "none does by itself"
+        return refusal(
+            "container",
+            f"the alert names no container, and not exactly one shows the symptom ({shown})",
+            "an alert with a label `container`",
+            by_hand=describe_by_hand(evidence),
+        )
+    if any(entry.get("name") == wanted for entry in init_containers(evidence.pod or {})):
+        return refusal(
+            "init-container",
+            f"{wanted} is an init container; only main containers are changed",
+            "a person making the change by hand",
+            by_hand=describe_by_hand(evidence),
+        )
+    return None
+
+
+def deployment_patch(evidence: WorkloadEvidence, body: Object) -> Write:
+    """The patch of the Deployment as it was read: its uid and resourceVersion are the preconditions."""
+    controller = evidence.controller or {}
+    return Write(
+        verb=WriteVerb.PATCH,
+        resource=Resource.DEPLOYMENTS,
+        namespace=evidence.target.namespace,
+        name=evidence.target.name,
+        body=body,
+        uid=uid(controller),
+        resource_version=resource_version(controller),
+    )
+
+
+def undo_patch(evidence: WorkloadEvidence, body: Object) -> Write:
+    """The patch that restores former values. Without resourceVersion: our own write has moved it by then."""
+    return Write(
+        verb=WriteVerb.PATCH,
+        resource=Resource.DEPLOYMENTS,
+        namespace=evidence.target.namespace,
+        name=evidence.target.name,
+        body=body,
+        uid=uid(evidence.controller or {}),
+    )
+
+
+def container_patch(wanted: str, fields: Object) -> Object:
+    """A strategic merge patch of one container of the pod template."""
+    return {"spec": {"template": {"spec": {"containers": [{"name": wanted, **fields}]}}}}

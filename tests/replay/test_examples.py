@@ -1,0 +1,82 @@
+"""Every recorded incident of `examples/` ends exactly as its `expected.yaml` says, in both modes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sre_agent.cli.main import run
+from sre_agent.resources import data_path
+
+EXAMPLES = sorted(path.parent for path in data_path("examples").glob("*/expected.yaml"))
+RUN_KEYS = (
+    "alertname",
+    "runbook_id",
+    "target",
+    "status",
+    "action_taken",
+    "action_recommended",
+    "action_error",
+)
+
+
+def replayed(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, dict[str, Any]]:
+    code = run(["replay", *arguments, "--json"])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def comparable(run_: dict[str, Any]) -> dict[str, Any]:
+    """The keys that expected.yaml speaks of; the incident's number in a cordon's annotation is INCIDENT_ID there."""
+    shown = {key: run_[key] for key in RUN_KEYS}
+    shown["steps"] = [{"step": step["step"], "status": step["status"]} for step in run_["steps"]]
+    for key in ("writes", "planned_writes"):
+        text = json.dumps(run_[key]).replace(f'"{run_["incident_id"]}"', '"INCIDENT_ID"')
+        shown[key] = json.loads(text)
+    return shown
+
+
+@pytest.mark.parametrize("mode", ["recommend", "auto"])
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
+def test_the_recorded_incident_ends_as_expected(
+    example: Path, mode: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected = yaml.safe_load((example / "expected.yaml").read_text())[mode]
+    code, document = replayed(capsys, str(example), "--mode", mode)
+    assert [comparable(run_) for run_ in document["runs"]] == expected["runs"]
+    assert [entry["alertname"] for entry in document["skipped"]] == [
+        entry["alertname"] for entry in expected.get("skipped", [])
+    ]
+    for entry, wanted in zip(document["skipped"], expected.get("skipped", []), strict=True):
+        assert wanted["reason_contains"] in entry["reason"]
+    assert code == (1 if any(run_["status"] == "failed" for run_ in document["runs"]) else 0)
+
+
+def test_all_seven_runbooks_occur() -> None:
+    used = {
+        run_["runbook_id"]
+        for example in EXAMPLES
+        for run_ in yaml.safe_load((example / "expected.yaml").read_text())["auto"]["runs"]
+    }
+    assert used == {path.stem for path in data_path("runbooks").glob("RB_*.md")}
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
+def test_the_same_replay_twice_decides_the_same(example: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    decided = []
+    for _ in range(2):
+        _, document = replayed(capsys, str(example), "--mode", "auto")
+        decided.append([comparable(run_) for run_ in document["runs"]])
+    assert decided[0] == decided[1]
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
+def test_the_story_fits_into_80_columns_and_names_the_runbook(
+    example: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    run(["replay", str(example), "--mode", "auto"])
+    story = capsys.readouterr().out
+    assert [line for line in story.splitlines() if len(line) > 80] == []
+    assert "RB_" in story or "no run" in story

@@ -1,0 +1,193 @@
+"""Facts and changes that no guard has anything against, and small ways to spoil them."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from sre_agent.alert import Alert, AlertStatus
+from sre_agent.cluster.port import Object, Resource, Write, WriteVerb
+from sre_agent.evidence import NodeEvidence, WorkloadEvidence
+from sre_agent.facts import Facts
+from sre_agent.run import Change, FieldChange, Mode
+from sre_agent.runbook import Runbook, Step
+from sre_agent.settings import load
+from sre_agent.store import PastAction
+from sre_agent.target import Target
+
+NOW = datetime(2026, 3, 14, 3, 0, tzinfo=UTC)
+WORKLOAD = Target(
+    kind="Deployment", namespace="shop", name="cart", container="app", pod="cart-1", uid="uid-cart", pod_uid="uid-pod"
+)
+NODE = Target(kind="Node", namespace=None, name="worker-1", uid="uid-node")
+
+
+def text(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def alert(**fields: Any) -> Alert:
+    values: dict[str, Any] = {
+        "index": 0,
+        "status": AlertStatus.FIRING,
+        "labels": {"alertname": "KubePodOOMKilled", "namespace": "shop", "pod": "cart-1"},
+        "annotations": {},
+        "starts_at": NOW - timedelta(minutes=5),
+        "ends_at": None,
+        "fingerprint": "00",
+        "generator_url": "",
+        "group_key": None,
+    }
+    return Alert(**(values | fields))
+
+
+def runbook(**fields: Any) -> Runbook:
+    values: dict[str, Any] = {
+        "id": "RB_OOM",
+        "title": "OOM",
+        "alerts": (),
+        "fallback_image": "registry.example/fallback:1.0",
+        "fallback_namespaces": ("demo",),
+        "workflow": (),
+        "future_actions": (),
+        "prose": "",
+        "path": Path("RB_OOM.md"),
+        "sha256": "0",
+    }
+    return Runbook(**(values | fields))
+
+
+def deployment(**metadata: Any) -> Object:
+    return {
+        "kind": "Deployment",
+        "metadata": {"name": "cart", "namespace": "shop", "uid": "uid-cart", **metadata},
+        "spec": {
+            "replicas": 2,
+            "template": {
+                "spec": {"containers": [{"name": "app", "resources": {"limits": {"memory": "256Mi"}}}]},
+            },
+        },
+    }
+
+
+def pod(name: str = "cart-1", *, ready: bool = True, **metadata: Any) -> Object:
+    return {
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": "shop", "uid": "uid-pod", **metadata},
+        "status": {"conditions": [{"type": "Ready", "status": "True" if ready else "False"}]},
+    }
+
+
+def node(name: str, *, ready: str = "True", unschedulable: bool = False, **metadata: Any) -> Object:
+    return {
+        "kind": "Node",
+        "metadata": {"name": name, "uid": "uid-node", **metadata},
+        "spec": {"unschedulable": True} if unschedulable else {},
+        "status": {"conditions": [{"type": "Ready", "status": ready}]},
+    }
+
+
+def replica_set(age: timedelta) -> Object:
+    return {"kind": "ReplicaSet", "metadata": {"name": "cart-7", "creationTimestamp": text(NOW - age)}}
+
+
+def workload_evidence(**fields: Any) -> WorkloadEvidence:
+    values: dict[str, Any] = {
+        "target": WORKLOAD,
+        "read_at": NOW,
+        "pod": pod(),
+        "controller": deployment(),
+        "replica_sets": (replica_set(timedelta(hours=5)),),
+        "pods": (pod(),),
+        "namespace": {"kind": "Namespace", "metadata": {"name": "shop"}},
+    }
+    return WorkloadEvidence(**(values | fields))
+
+
+def node_evidence(**fields: Any) -> NodeEvidence:
+    values: dict[str, Any] = {
+        "target": NODE,
+        "read_at": NOW,
+        "node": node("worker-1", ready="Unknown"),
+        "nodes": (node("worker-1", ready="Unknown"), node("worker-2"), node("worker-3"), node("worker-4")),
+    }
+    return NodeEvidence(**(values | fields))
+
+
+def facts(evidence: WorkloadEvidence | NodeEvidence | None = None, **fields: Any) -> Facts:
+    """Facts of an `auto` run on the workload, or on the node when `evidence` is a node's."""
+    environment = fields.pop("environment", {})
+    found = evidence or workload_evidence()
+    values: dict[str, Any] = {
+        "now": NOW,
+        "settings": load(environment),
+        "mode": Mode.AUTO,
+        "alert": alert(),
+        "runbook": runbook(),
+        "step": Step(name="increase_memory_limit", tool="increase_memory_limit"),
+        "target": found.target,
+        "evidence": found,
+        "past_actions": (),
+        "earlier": (),
+    }
+    return Facts(**(values | fields))
+
+
+def change(**fields: Any) -> Change:
+    values: dict[str, Any] = {
+        "tool": "increase_memory_limit",
+        "action": "patch_memory_limit:shop/cart/app:256Mi→512Mi",
+        "target": WORKLOAD,
+        "writes": (
+            Write(
+                verb=WriteVerb.PATCH, resource=Resource.DEPLOYMENTS, namespace="shop", name="cart", body={"spec": {}}
+            ),
+        ),
+        "diff": (FieldChange(path="limits.memory", before="256Mi", after="512Mi"),),
+        "kubectl": "kubectl -n shop set resources deployment/cart",
+        "value": "512Mi",
+    }
+    return Change(**(values | fields))
+
+
+def node_change(tool: str = "cordon_node", **fields: Any) -> Change:
+    return change(tool=tool, action=f"{tool}:worker-1", target=NODE, value=None, diff=(), **fields)
+
+
+def past(tool: str, ago: timedelta, **fields: Any) -> PastAction:
+    values: dict[str, Any] = {
+        "id": 1,
+        "incident_id": 7,
+        "run_id": uuid4(),
+        "tool": tool,
+        "action": f"{tool}:earlier",
+        "target_key": WORKLOAD.key,
+        "value": None,
+        "near_limit": False,
+        "status": "done",
+        "intended_at": NOW - ago,
+        "finished_at": NOW - ago,
+    }
+    return PastAction(**(values | fields))
+
+
+__all__ = [
+    "NODE",
+    "NOW",
+    "WORKLOAD",
+    "alert",
+    "change",
+    "deployment",
+    "facts",
+    "node",
+    "node_change",
+    "node_evidence",
+    "past",
+    "pod",
+    "replace",
+    "replica_set",
+    "runbook",
+    "text",
+    "workload_evidence",
+]

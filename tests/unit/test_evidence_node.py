@@ -1,0 +1,92 @@
+"""read_node: one look at a node, its pods and its peers, with few requests; what cannot be read is None."""
+
+import pytest
+from node_objects import NODE, NOW, TARGET, RecordedCluster, budget, daemon_set, node, owner, pod
+
+from sre_agent.cluster.port import Forbidden, Resource, Unavailable
+from sre_agent.evidence import read_node
+
+DENIED = Forbidden("not allowed")
+
+
+def objects():
+    return {
+        Resource.NODES: [node(), node(name="worker-2")],
+        Resource.PODS: [
+            pod("a"),
+            pod("b", controller=owner("StatefulSet", "db")),
+            pod("c", controller=owner("Job", "report", "batch/v1"), on="worker-2"),
+            pod("d", controller=None, on=None),
+        ],
+        Resource.POD_DISRUPTION_BUDGETS: [budget(allowed=1)],
+        Resource.DAEMON_SETS: [daemon_set()],
+        Resource.REPLICA_SETS: [{"metadata": {"name": "web-1", "namespace": "demo"}}],
+        Resource.STATEFUL_SETS: [{"metadata": {"name": "db", "namespace": "demo"}}],
+    }
+
+
+def names(found):
+    return None if found is None else [obj["metadata"]["name"] for obj in found]
+
+
+async def test_a_node_is_read_with_its_pods_peers_and_controllers():
+    cluster = RecordedCluster(objects())
+    found = await read_node(cluster, TARGET, NOW)
+    assert (found.target, found.read_at) == (TARGET, NOW)
+    assert found.node["metadata"]["name"] == NODE
+    assert names(found.nodes) == [NODE, "worker-2"]
+    assert names(found.pods) == ["a", "b"]
+    assert names(found.workload_pods) == ["a", "b", "c", "d"]
+    assert names(found.budgets) == ["web"]
+    assert list(found.daemon_sets) == [("demo", "logs")]
+    assert list(found.controllers) == [("ReplicaSet", "demo", "web-1"), ("StatefulSet", "demo", "db")]
+
+
+async def test_only_kinds_that_control_pods_of_this_node_are_listed():
+    cluster = RecordedCluster(objects())
+    await read_node(cluster, TARGET, NOW)
+    listed = [resource for verb, resource in cluster.requests if verb == "list"]
+    assert len(cluster.requests) == len(listed) == 6
+    assert Resource.JOBS not in listed
+
+
+async def test_an_empty_cluster_is_an_answer():
+    found = await read_node(RecordedCluster(), TARGET, NOW)
+    assert (found.node, found.nodes, found.pods, found.budgets) == (None, (), (), ())
+    assert (found.daemon_sets, found.controllers) == ({}, {})
+
+
+@pytest.mark.parametrize(
+    ("resource", "missing"),
+    [
+        pytest.param(Resource.NODES, {"nodes"}, id="nodes"),
+        pytest.param(Resource.PODS, {"pods", "workload_pods", "controllers"}, id="pods, and so their controllers"),
+        pytest.param(Resource.POD_DISRUPTION_BUDGETS, {"budgets"}, id="budgets"),
+        pytest.param(Resource.DAEMON_SETS, {"daemon_sets"}, id="DaemonSets"),
+        pytest.param(Resource.STATEFUL_SETS, {"controllers"}, id="one kind of controller"),
+    ],
+)
+@pytest.mark.parametrize("error", [DENIED, Unavailable("503")])
+async def test_a_part_that_cannot_be_read_is_none_and_the_others_are_there(resource, missing, error):
+    found = await read_node(RecordedCluster(objects(), failing={("list", resource): error}), TARGET, NOW)
+    parts = ("node", "nodes", "pods", "workload_pods", "budgets", "daemon_sets", "controllers")
+    assert {part for part in parts if getattr(found, part) is None} == missing
+
+
+async def test_a_node_that_is_gone_is_none_among_its_peers():
+    cluster = RecordedCluster(objects() | {Resource.NODES: [node(name="worker-2")]})
+    found = await read_node(cluster, TARGET, NOW)
+    assert found.node is None
+    assert names(found.nodes) == ["worker-2"]
+
+
+async def test_a_node_that_is_gone_is_none_where_nodes_cannot_be_listed():
+    cluster = RecordedCluster(failing={("list", Resource.NODES): DENIED})
+    found = await read_node(cluster, TARGET, NOW)
+    assert (found.node, found.nodes) == (None, None)
+
+
+async def test_a_node_that_cannot_be_read_at_all_is_an_error():
+    cluster = RecordedCluster(failing={("list", Resource.NODES): DENIED, ("get", Resource.NODES): DENIED})
+    with pytest.raises(Forbidden):
+        await read_node(cluster, TARGET, NOW)

@@ -1,0 +1,118 @@
+"""Sending a judged change: one request per write, and an outcome for every answer."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from sre_agent.cluster.port import (
+    ClusterError,
+    Conflict,
+    Forbidden,
+    NotFound,
+    Refused,
+    Resource,
+    TooManyRequests,
+    UnknownOutcome,
+    Write,
+    WriteVerb,
+)
+from sre_agent.execution import event_about, execute
+from sre_agent.run import Change, Outcome
+from tests.unit.guard_cases import NOW, change, node_change
+
+
+class Answering:
+    """A cluster that answers each request with the next answer; an exception is raised."""
+
+    recorded = False
+
+    def __init__(self, answers: Sequence[Exception | None]) -> None:
+        self.answers = list(answers)
+        self.requests: list[tuple[str, bool]] = []
+
+    async def write(self, write: Write, *, dry_run: bool = False) -> dict[str, Any]:
+        self.requests.append((write.name, dry_run))
+        answer = self.answers.pop(0)
+        if answer is not None:
+            raise answer
+        return {}
+
+
+def evictions(*names: str) -> Change:
+    writes = tuple(
+        Write(
+            verb=WriteVerb.CREATE, resource=Resource.PODS, namespace="shop", name=name, subresource="eviction", body={}
+        )
+        for name in names
+    )
+    return _drain(writes)
+
+
+def _drain(writes: tuple[Write, ...]) -> Change:
+    made = node_change("drain_node", writes=writes)
+    return Change(
+        tool=made.tool,
+        action=f"drain_node:worker-1:evicted={len(writes)},left=2",
+        target=made.target,
+        writes=writes,
+        diff=(),
+        kubectl=made.kubectl,
+    )
+
+
+PATCHES = [
+    pytest.param([None, None], Outcome.DONE, False, 1, id="dry run and write accepted"),
+    pytest.param([Refused("quota")], Outcome.FAILED, False, 0, id="the dry run is refused"),
+    pytest.param([Conflict("rv")], Outcome.FAILED, True, 0, id="somebody was faster, seen by the dry run"),
+    pytest.param([None, Conflict("rv")], Outcome.FAILED, True, 0, id="somebody was faster, seen by the write"),
+    pytest.param([None, Forbidden("no right")], Outcome.FAILED, False, 0, id="no right"),
+    pytest.param([None, UnknownOutcome("reset")], Outcome.UNKNOWN, False, 0, id="no answer came"),
+]
+
+
+@pytest.mark.parametrize(("answers", "outcome", "conflict", "accepted"), PATCHES)
+async def test_a_patch_is_sent_once_and_its_answer_is_kept(
+    answers: list[ClusterError | None], outcome: Outcome, conflict: bool, accepted: int
+) -> None:
+    cluster = Answering(answers)
+    execution = await execute(cluster, change())
+    assert (execution.outcome, execution.conflict, len(execution.writes)) == (outcome, conflict, accepted)
+    assert [dry for _, dry in cluster.requests] == [True, False][: len(answers)]
+    assert (execution.detail is None) is (outcome is Outcome.DONE)
+
+
+EVICTIONS = [
+    pytest.param([None, None], Outcome.DONE, "evicted=2,left=2", id="both went"),
+    pytest.param([None, TooManyRequests("PDB cart")], Outcome.DONE, "evicted=1,left=3", id="a budget kept one"),
+    pytest.param([TooManyRequests("PDB"), Refused("x")], Outcome.FAILED, "evicted=0,left=4", id="none went"),
+    pytest.param([NotFound("gone"), None], Outcome.DONE, "evicted=1,left=2", id="one was gone already"),
+    pytest.param([Conflict("uid"), None], Outcome.DONE, "evicted=1,left=3", id="one is another pod now"),
+    pytest.param([None, UnknownOutcome("reset")], Outcome.UNKNOWN, "evicted=1,left=3", id="no answer for one"),
+    pytest.param([NotFound("gone"), NotFound("gone")], Outcome.DONE, "evicted=0,left=2", id="both were gone already"),
+]
+
+
+@pytest.mark.parametrize(("answers", "outcome", "counts"), EVICTIONS)
+async def test_each_pod_is_evicted_once_and_counted_as_it_went(
+    answers: list[ClusterError | None], outcome: Outcome, counts: str
+) -> None:
+    cluster = Answering(answers)
+    execution = await execute(cluster, evictions("cart-1", "cart-2"))
+    assert (execution.outcome, execution.action) == (outcome, f"drain_node:worker-1:{counts}")
+    assert cluster.requests == [("cart-1", False), ("cart-2", False)]
+
+
+@pytest.mark.parametrize(
+    ("made", "kind", "namespace"),
+    [
+        pytest.param(change(), "Deployment", "shop", id="a Deployment, in its namespace"),
+        pytest.param(evictions("cart-1"), "Node", "default", id="a node, in default"),
+    ],
+)
+async def test_the_event_names_the_object_and_the_incident(made: Change, kind: str, namespace: str) -> None:
+    execution = await execute(Answering([None, None]), made)
+    event = event_about(made, execution, 42, NOW)
+    assert event["involvedObject"]["kind"] == kind
+    assert event["metadata"]["namespace"] == namespace
+    assert event["message"] == f"{execution.action} (incident 42)"

@@ -1,0 +1,624 @@
+"""Every guard, alone: what it lets pass, what it stops, and how hard."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from sre_agent import guards
+from sre_agent.alert import AlertStatus
+from sre_agent.cluster.port import Resource, Write, WriteVerb
+from sre_agent.facts import Facts
+from sre_agent.run import Change, Judgement, Mode, StepRecord, StepStatus, Verdict
+from sre_agent.runbook import Step
+from tests.unit.guard_cases import (
+    NOW,
+    alert,
+    change,
+    deployment,
+    facts,
+    node,
+    node_change,
+    node_evidence,
+    past,
+    pod,
+    replica_set,
+    runbook,
+    text,
+    workload_evidence,
+)
+
+MINUTES, HOURS, DAYS = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+ARGO = {"argocd.argoproj.io/tracking-id": "cart:apps/Deployment:shop/cart"}
+
+
+def stops(facts_: Facts, change_: Change | None = None) -> dict[str, str]:
+    """Rule -> verdict, of everything that speaks against the change."""
+    return {entry.rule: entry.verdict.name for entry in guards.judge(facts_, change_ or change())}
+
+
+def workload(**fields: Any) -> Facts:
+    return facts(workload_evidence(**fields))
+
+
+def labelled_namespace(value: str) -> dict[str, Any]:
+    return {"kind": "Namespace", "metadata": {"name": "shop", "labels": {"sre-agent/mode": value}}}
+
+
+def managed(manager: str, ago: timedelta, *, template: bool = True) -> dict[str, Any]:
+    fields = {"f:spec": {"f:template": {}}} if template else {"f:spec": {"f:replicas": {}}}
+    return {"manager": manager, "time": text(NOW - ago), "fieldsV1": fields}
+
+
+def autoscaler(*, kind: str = "Deployment", name: str = "cart", metric: dict[str, Any] | None = None) -> dict[str, Any]:
+    metrics = [metric] if metric else []
+    return {
+        "metadata": {"name": "scaler"},
+        "spec": {"scaleTargetRef": {"kind": kind, "name": name}, "metrics": metrics},
+    }
+
+
+def vertical(**spec: Any) -> dict[str, Any]:
+    return {"metadata": {"name": "vpa"}, "spec": {"targetRef": {"kind": "Deployment", "name": "cart"}, **spec}}
+
+
+MEMORY_METRIC = {"type": "Resource", "resource": {"name": "memory"}}
+CPU_METRIC = {"type": "Resource", "resource": {"name": "cpu"}}
+
+
+def spoiled_template(**strategy: Any) -> dict[str, Any]:
+    made = deployment()
+    made["spec"]["strategy"] = strategy
+    made["spec"]["replicas"] = 1
+    return made
+
+
+WORKLOAD_CASES = [
+    pytest.param(facts(), {}, id="nothing speaks against a plain change in auto"),
+    # 1 mode and policy
+    pytest.param(facts(mode=Mode.RECOMMEND), {"mode": "ASK"}, id="recommend never acts"),
+    pytest.param(
+        facts(environment={"SRE_AGENT_MODES": "shop=recommend"}), {"mode": "ASK"}, id="policy lowers a namespace"
+    ),
+    pytest.param(
+        facts(environment={"SRE_AGENT_MODES": "*/RB_OOM=recommend"}), {"mode": "ASK"}, id="policy lowers a runbook"
+    ),
+    pytest.param(
+        facts(environment={"SRE_AGENT_MODES": "prod-*=recommend,shop/RB_CRASHLOOP=recommend,shop=auto"}),
+        {},
+        id="policy for others changes nothing",
+    ),
+    pytest.param(
+        facts(environment={"SRE_AGENT_MODES": "shop=auto"}, mode=Mode.RECOMMEND),
+        {"mode": "ASK"},
+        id="policy never raises recommend to auto",
+    ),
+    pytest.param(workload(namespace=labelled_namespace("auto")), {}, id="a namespace labelled auto changes nothing"),
+    pytest.param(
+        workload(namespace=labelled_namespace("recommend")), {"namespace-mode": "ASK"}, id="a namespace may lower"
+    ),
+    pytest.param(
+        workload(namespace=labelled_namespace("off")), {"namespace-mode": "ASK"}, id="an unknown label value lowers too"
+    ),
+    pytest.param(workload(namespace=None), {"namespace-mode": "ASK"}, id="an unread namespace lowers"),
+    pytest.param(
+        facts(step=Step(name="x", tool="increase_memory_limit", recommend_only=True)),
+        {"step-mode": "ASK"},
+        id="mode: recommend in the step",
+    ),
+    pytest.param(
+        facts(step=Step(name="x", tool="fix_imagepullbackoff")),
+        {"step-mode": "ASK"},
+        id="another tool's change than the step's",
+    ),
+    pytest.param(
+        facts(step=Step(name="x", tool="increase_memory_limit", approval_required=True)),
+        {"approval": "ASK"},
+        id="approval: required in the step",
+    ),
+    pytest.param(
+        facts(environment={"SRE_AGENT_APPROVE_TOOLS": "increase_memory_limit"}),
+        {"approval": "ASK"},
+        id="the tool needs approval by setting",
+    ),
+    # 2 stop
+    pytest.param(facts(environment={"SRE_AGENT_STOP": "true"}), {"kill-switch": "REFUSE"}, id="the kill switch"),
+    pytest.param(
+        facts(alert=alert(labels={"alertname": "A", "cluster": "east"})),
+        {"cluster-name": "ASK"},
+        id="a cluster label without CLUSTER_NAME",
+    ),
+    pytest.param(
+        facts(alert=alert(labels={"alertname": "A", "cluster": "east"}), environment={"CLUSTER_NAME": "east"}),
+        {},
+        id="a cluster label that is this cluster",
+    ),
+    pytest.param(
+        facts(environment={"SRE_AGENT_DENY_NAMESPACES": "sh*"}), {"denied-namespace": "REFUSE"}, id="denied by pattern"
+    ),
+    pytest.param(
+        facts(environment={"SRE_AGENT_NAMESPACE": "shop"}),
+        {"denied-namespace": "REFUSE"},
+        id="the agent's own namespace",
+    ),
+    pytest.param(
+        facts(environment={"SRE_AGENT_MONITORING_NAMESPACE": "shop"}),
+        {"denied-namespace": "REFUSE"},
+        id="the monitoring namespace",
+    ),
+    pytest.param(
+        facts(environment={"SRE_AGENT_ALLOW_NAMESPACES": "demo"}),
+        {"allowed-namespace": "REFUSE"},
+        id="not on the allow-list",
+    ),
+    pytest.param(facts(environment={"SRE_AGENT_ALLOW_NAMESPACES": "demo,sh*"}), {}, id="on the allow-list"),
+    pytest.param(
+        workload(controller=deployment(labels={"sre-agent/ignore": "true"})),
+        {"ignored": "REFUSE"},
+        id="opted out by label",
+    ),
+    pytest.param(
+        workload(controller=deployment(annotations={"sre-agent/ignore": "True"})),
+        {"ignored": "REFUSE"},
+        id="opted out by annotation",
+    ),
+    pytest.param(
+        workload(namespace={"kind": "Namespace", "metadata": {"annotations": {"sre-agent/ignore": "true"}}}),
+        {"ignored": "REFUSE"},
+        id="opted out by namespace",
+    ),
+    pytest.param(
+        workload(controller=deployment(labels={"sre-agent/ignore": "false"})), {}, id="ignore=false is no opt-out"
+    ),
+    pytest.param(
+        workload(controller=deployment() | {"spec": deployment()["spec"] | {"paused": True}}),
+        {"paused": "REFUSE"},
+        id="a paused Deployment",
+    ),
+    pytest.param(
+        workload(controller=deployment(deletionTimestamp=text(NOW))), {"terminating": "REFUSE"}, id="being deleted"
+    ),
+    pytest.param(facts(alert=alert(status=AlertStatus.RESOLVED)), {"resolved": "REFUSE"}, id="the alert is resolved"),
+    pytest.param(facts(alert=alert(starts_at=NOW - DAYS)), {}, id="an alert of exactly 24 hours"),
+    pytest.param(
+        facts(alert=alert(starts_at=NOW - DAYS - MINUTES)), {"old-alert": "ASK"}, id="an alert older than 24 hours"
+    ),
+    pytest.param(facts(alert=alert(starts_at=None)), {}, id="an alert without startsAt began when it came"),
+    pytest.param(
+        facts(alert=alert(starts_at=NOW - 9 * DAYS), environment={"SRE_AGENT_ALERT_MAX_AGE": "0"}),
+        {},
+        id="the age limit switched off",
+    ),
+    # 3 ownership
+    pytest.param(workload(controller=deployment(annotations=ARGO)), {"reconciler": "ASK"}, id="Argo CD by tracking-id"),
+    pytest.param(
+        workload(controller=deployment(labels={"kustomize.toolkit.fluxcd.io/name": "apps"})),
+        {"reconciler": "ASK"},
+        id="Flux by label",
+    ),
+    pytest.param(
+        workload(controller=deployment(managedFields=[managed("argocd-controller", 9 * HOURS, template=False)])),
+        {"reconciler": "ASK"},
+        id="Argo CD by field manager",
+    ),
+    pytest.param(
+        workload(controller=deployment(annotations={"meta.helm.sh/release-name": "cart"})),
+        {"helm": "ALLOW"},
+        id="Helm alone is told, not blocked",
+    ),
+    pytest.param(
+        facts(
+            workload_evidence(controller=deployment(labels={"app.kubernetes.io/managed-by": "Helm"})),
+            environment={"SRE_AGENT_HELM": "recommend"},
+        ),
+        {"helm": "ASK"},
+        id="Helm blocks where the setting says so",
+    ),
+    pytest.param(
+        workload(controller=deployment(annotations=ARGO | {"meta.helm.sh/release-name": "cart"})),
+        {"reconciler": "ASK"},
+        id="Argo CD with Helm is Argo CD's",
+    ),
+    pytest.param(
+        workload(autoscalers=(autoscaler(metric=MEMORY_METRIC),)),
+        {"horizontal-autoscaler": "ASK"},
+        id="an HPA that scales on memory",
+    ),
+    pytest.param(
+        workload(autoscalers=(autoscaler(metric={"containerResource": {"name": "memory"}}),)),
+        {"horizontal-autoscaler": "ASK"},
+        id="an HPA that scales on a container's memory",
+    ),
+    pytest.param(workload(autoscalers=(autoscaler(metric=CPU_METRIC),)), {}, id="an HPA that scales on CPU"),
+    pytest.param(
+        workload(autoscalers=(autoscaler(name="other", metric=MEMORY_METRIC),)), {}, id="an HPA of another workload"
+    ),
+    pytest.param(workload(autoscalers=None), {"horizontal-autoscaler": "REFUSE"}, id="HPAs that could not be read"),
+    pytest.param(
+        workload(vertical_autoscalers=(vertical(),)), {"vertical-autoscaler": "ASK"}, id="a VPA without a mode is Auto"
+    ),
+    pytest.param(
+        workload(vertical_autoscalers=(vertical(updatePolicy={"updateMode": "Off"}),)), {}, id="a VPA that is Off"
+    ),
+    pytest.param(
+        workload(
+            vertical_autoscalers=(
+                vertical(resourcePolicy={"containerPolicies": [{"containerName": "app", "mode": "Off"}]}),
+            )
+        ),
+        {},
+        id="a VPA that leaves this container alone",
+    ),
+    pytest.param(
+        workload(
+            vertical_autoscalers=(
+                vertical(
+                    resourcePolicy={"containerPolicies": [{"containerName": "*", "controlledResources": ["cpu"]}]}
+                ),
+            )
+        ),
+        {},
+        id="a VPA that controls CPU only",
+    ),
+    pytest.param(
+        workload(vertical_autoscalers=(vertical(targetRef={"kind": "Deployment", "name": "other"}),)),
+        {},
+        id="a VPA of another workload",
+    ),
+    pytest.param(
+        workload(vertical_autoscalers=None), {"vertical-autoscaler": "REFUSE"}, id="VPAs that could not be read"
+    ),
+    # 4 fresh
+    pytest.param(workload(read_at=NOW - timedelta(seconds=60)), {}, id="evidence of exactly 60 seconds"),
+    pytest.param(workload(read_at=NOW - timedelta(seconds=61)), {"evidence-age": "REFUSE"}, id="evidence too old"),
+    pytest.param(
+        workload(pod=pod() | {"metadata": {"name": "cart-1", "uid": "another"}}),
+        {"same-target": "REFUSE"},
+        id="a successor of the pod",
+    ),
+    pytest.param(workload(pod=None), {"same-target": "REFUSE"}, id="the pod is gone"),
+    pytest.param(
+        workload(controller=deployment(uid="another")), {"same-target": "REFUSE"}, id="the Deployment was made anew"
+    ),
+    pytest.param(
+        workload(replica_sets=(replica_set(9 * MINUTES),)), {"settled-template": "ASK"}, id="rolled out 9 minutes ago"
+    ),
+    pytest.param(workload(replica_sets=(replica_set(10 * MINUTES),)), {}, id="rolled out exactly 10 minutes ago"),
+    pytest.param(workload(replica_sets=()), {"settled-template": "ASK"}, id="nobody knows when it was rolled out"),
+    pytest.param(
+        workload(controller=deployment(managedFields=[managed("kubectl-edit", 3 * MINUTES)])),
+        {"settled-template": "ASK"},
+        id="edited 3 minutes ago, by managedFields",
+    ),
+    pytest.param(
+        workload(controller=deployment(managedFields=[managed("kubectl-scale", MINUTES, template=False)])),
+        {},
+        id="scaled a minute ago is not a template change",
+    ),
+    pytest.param(
+        workload(
+            controller=deployment(
+                managedFields=[managed("kubectl-edit", 3 * MINUTES), managed("sre-agent", 2 * MINUTES)]
+            )
+        ),
+        {},
+        id="the newest template change is our own",
+    ),
+    pytest.param(
+        facts(workload_evidence(replica_sets=(replica_set(MINUTES),)), environment={"SRE_AGENT_SETTLE": "0"}),
+        {},
+        id="the settle window switched off",
+    ),
+    # 6 history
+    pytest.param(
+        facts(past_actions=(past("increase_memory_limit", 29 * MINUTES),)),
+        {"cooldown": "REFUSE"},
+        id="the same action 29 minutes ago",
+    ),
+    pytest.param(
+        facts(past_actions=(past("increase_memory_limit", 30 * MINUTES),)), {}, id="the same action 30 minutes ago"
+    ),
+    pytest.param(
+        facts(past_actions=(past("increase_memory_limit", MINUTES, status="failed"),)), {}, id="a failed action"
+    ),
+    pytest.param(
+        facts(past_actions=(past("increase_memory_limit", MINUTES, status="unknown"),)),
+        {"cooldown": "REFUSE"},
+        id="an action of unknown outcome",
+    ),
+    pytest.param(
+        facts(past_actions=(past("increase_memory_limit", MINUTES, status="intended"),)),
+        {"cooldown": "REFUSE"},
+        id="an action that was cut off",
+    ),
+    pytest.param(facts(past_actions=(past("fix_imagepullbackoff", MINUTES),)), {}, id="another action"),
+    pytest.param(
+        facts(
+            past_actions=(past("increase_memory_limit", 2 * HOURS), past("increase_memory_limit", 23 * HOURS)),
+        ),
+        {"daily-cap": "REFUSE"},
+        id="twice within 24 hours",
+    ),
+    pytest.param(
+        facts(past_actions=(past("increase_memory_limit", 2 * HOURS), past("increase_memory_limit", DAYS))),
+        {},
+        id="the second one is 24 hours old",
+    ),
+    pytest.param(
+        facts(
+            environment={"SRE_AGENT_COOLDOWN": "0", "SRE_AGENT_ACTION_WINDOW": "0"},
+            past_actions=(past("increase_memory_limit", MINUTES),) * 3,
+        ),
+        {},
+        id="both windows switched off",
+    ),
+    pytest.param(
+        facts(
+            alert=alert(labels={"alertname": "KubePodMemoryNearLimit"}),
+            past_actions=(past("increase_memory_limit", 6 * DAYS, near_limit=True),),
+        ),
+        {"near-limit-pause": "REFUSE"},
+        id="near-limit again within 7 days",
+    ),
+    pytest.param(
+        facts(
+            alert=alert(labels={"alertname": "KubePodMemoryNearLimit"}),
+            past_actions=(past("increase_memory_limit", 6 * DAYS),),
+        ),
+        {},
+        id="near-limit after a kill's raise",
+    ),
+]
+
+
+@pytest.mark.parametrize(("given", "expected"), WORKLOAD_CASES)
+def test_a_memory_change_is_judged(given: Facts, expected: dict[str, str]) -> None:
+    assert stops(given) == expected
+
+
+def drain_of(*names: str) -> Change:
+    return node_change(
+        "drain_node",
+        writes=tuple(
+            Write(
+                verb=WriteVerb.CREATE,
+                resource=Resource.PODS,
+                namespace="shop",
+                name=name,
+                subresource="eviction",
+                body={},
+            )
+            for name in names
+        ),
+    )
+
+
+def owned(name: str, *, ready: bool, on: str) -> dict[str, Any]:
+    made = pod(name, ready=ready)
+    made["metadata"]["uid"] = f"uid-{name}"
+    made["metadata"]["ownerReferences"] = [
+        {"kind": "ReplicaSet", "name": "cart-7", "uid": "uid-rs", "controller": True, "apiVersion": "apps/v1"}
+    ]
+    made["spec"] = {"nodeName": on}
+    return made
+
+
+NODE_CASES = [
+    pytest.param(node_evidence(), node_change(), {}, id="a cordon with three other Ready nodes"),
+    pytest.param(
+        node_evidence(nodes=(node("worker-1", ready="False"), node("w2", ready="Unknown"), node("w3"), node("w4"))),
+        node_change(),
+        {"ready-nodes": "REFUSE"},
+        id="half of the nodes is below 51 %",
+    ),
+    pytest.param(
+        node_evidence(nodes=(node("worker-1", ready="False"), node("w2", unschedulable=True), node("w3"), node("w4"))),
+        node_change(),
+        {"ready-nodes": "REFUSE"},
+        id="a cordoned node does not serve",
+    ),
+    pytest.param(
+        node_evidence(
+            nodes=(node("worker-1", ready="False"), node("w2", deletionTimestamp=text(NOW)), node("w3"), node("w4"))
+        ),
+        node_change(),
+        {"ready-nodes": "REFUSE"},
+        id="a node that is being deleted does not serve",
+    ),
+    pytest.param(
+        node_evidence(nodes=(node("worker-1", ready="False"), node("w2"))),
+        node_change(),
+        {"ready-nodes": "REFUSE", "small-cluster": "ASK"},
+        id="one of two nodes",
+    ),
+    pytest.param(
+        node_evidence(nodes=None),
+        node_change(),
+        {"ready-nodes": "REFUSE", "small-cluster": "ASK"},
+        id="nodes that could not be read",
+    ),
+    pytest.param(
+        node_evidence(nodes=(node("worker-1", ready="False"), node("w2"), node("w3"))),
+        node_change(),
+        {},
+        id="two of three nodes are enough",
+    ),
+    pytest.param(node_evidence(nodes=()), node_change("uncordon_node"), {}, id="an uncordon takes nothing away"),
+    pytest.param(
+        node_evidence(workload_pods=None),
+        drain_of("cart-1"),
+        {"last-ready-replica": "REFUSE"},
+        id="a drain without sight of the pods",
+    ),
+    pytest.param(
+        node_evidence(workload_pods=(owned("cart-1", ready=True, on="worker-1"),)),
+        drain_of("cart-1"),
+        {"last-ready-replica": "REFUSE"},
+        id="a drain of the last ready replica",
+    ),
+    pytest.param(
+        node_evidence(
+            workload_pods=(owned("cart-1", ready=True, on="worker-1"), owned("cart-2", ready=True, on="worker-2"))
+        ),
+        drain_of("cart-1"),
+        {},
+        id="a drain with a ready replica elsewhere",
+    ),
+    pytest.param(node_evidence(node=None), node_change(), {"same-target": "REFUSE"}, id="the node is gone"),
+]
+
+
+@pytest.mark.parametrize(("evidence", "wanted", "expected"), NODE_CASES)
+def test_a_node_change_is_judged(evidence: Any, wanted: Change, expected: dict[str, str]) -> None:
+    step = Step(name=wanted.tool, tool=wanted.tool)
+    assert stops(facts(evidence, step=step), wanted) == expected
+
+
+ROLLOUT_CASES = [
+    pytest.param({"type": "Recreate"}, {"rollout-keeps-a-replica": "REFUSE"}, id="Recreate takes the pod first"),
+    pytest.param({}, {}, id="the default strategy starts the new pod first"),
+    pytest.param(
+        {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1}},
+        {"rollout-keeps-a-replica": "REFUSE"},
+        id="one of one may be missing",
+    ),
+    pytest.param(
+        {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "25%", "maxSurge": 0}},
+        {"rollout-keeps-a-replica": "REFUSE"},
+        id="both zero means that one may be missing",
+    ),
+]
+
+
+@pytest.mark.parametrize(("strategy", "expected"), ROLLOUT_CASES)
+def test_a_rollout_keeps_the_only_ready_replica(strategy: dict[str, Any], expected: dict[str, str]) -> None:
+    assert stops(workload(controller=spoiled_template(**strategy))) == expected
+
+
+def test_a_rollout_of_a_workload_without_a_ready_pod_may_recreate_it() -> None:
+    given = workload(controller=spoiled_template(type="Recreate"), pods=(pod(ready=False),))
+    assert stops(given) == {}
+
+
+MEMORY_BOUNDS = [
+    pytest.param("512Mi", {}, id="twice the current one"),
+    pytest.param("513Mi", {"memory-bound": "REFUSE"}, id="more than twice"),
+    pytest.param("256Mi", {"memory-bound": "REFUSE"}, id="not more than it is"),
+    pytest.param("128Mi", {"memory-bound": "REFUSE"}, id="less than it is"),
+]
+
+
+@pytest.mark.parametrize(("value", "expected"), MEMORY_BOUNDS)
+def test_a_new_limit_stays_in_its_bounds(value: str, expected: dict[str, str]) -> None:
+    assert stops(facts(), change(value=value)) == expected
+
+
+def test_a_new_limit_never_passes_the_cap() -> None:
+    given = facts(environment={"SRE_AGENT_MEMORY_CAP": "300Mi"})
+    assert stops(given, change(value="512Mi")) == {"memory-bound": "REFUSE"}
+
+
+def image_change(value: str | None) -> Change:
+    return change(tool="fix_imagepullbackoff", action="patch_image:shop/cart/app:x", value=value)
+
+
+IMAGE_BOUNDS = [
+    pytest.param("registry.example/fallback:1.0", {}, id="the runbook's image"),
+    pytest.param("registry.example/own:2.0", {}, id="the image that the workload names"),
+    pytest.param("registry.example/evil:1.0", {"image-bound": "REFUSE"}, id="any other image"),
+    pytest.param(None, {"image-bound": "REFUSE"}, id="no image"),
+]
+
+
+@pytest.mark.parametrize(("value", "expected"), IMAGE_BOUNDS)
+def test_an_image_comes_from_the_runbook_or_the_workload(value: str | None, expected: dict[str, str]) -> None:
+    annotated = workload_evidence(
+        controller=deployment(annotations={"sre-agent/fallback-image": "registry.example/own:2.0"})
+    )
+    given = facts(annotated, step=Step(name="patch_image", tool="fix_imagepullbackoff"))
+    assert stops(given, image_change(value)) == expected
+
+
+def done(tool: str, status: StepStatus = StepStatus.DONE) -> StepRecord:
+    made = node_change(tool) if tool.endswith("_node") else change(tool=tool)
+    return StepRecord(step=tool, tool=tool, status=status, change=made)
+
+
+ONE_CHANGE = [
+    pytest.param(done("cordon_node"), node_change("drain_node"), True, id="cordon and drain are one change"),
+    pytest.param(
+        done("cordon_node", StepStatus.PROPOSED), node_change("drain_node"), True, id="also when only proposed"
+    ),
+    pytest.param(
+        done("cordon_node", StepStatus.FAILED), node_change("drain_node"), False, id="a failed cordon stops the drain"
+    ),
+    pytest.param(done("fix_imagepullbackoff"), change(), False, id="an image was patched already"),
+    pytest.param(done("fix_imagepullbackoff", StepStatus.REFUSED), change(), True, id="a refused change is none"),
+    pytest.param(
+        StepRecord(step="check_oom", tool="check_oom", status=StepStatus.DONE),
+        change(),
+        True,
+        id="reading is no change",
+    ),
+]
+
+
+@pytest.mark.parametrize(("earlier", "wanted", "allowed"), ONE_CHANGE)
+def test_a_run_makes_at_most_one_change(earlier: StepRecord, wanted: Change, allowed: bool) -> None:
+    evidence = node_evidence() if wanted.target.kind == "Node" else workload_evidence()
+    given = facts(evidence, step=Step(name=wanted.tool, tool=wanted.tool), earlier=(earlier,))
+    assert ("one-change-a-run" not in stops(given, wanted)) is allowed
+
+
+@pytest.mark.parametrize(
+    ("tool", "before", "expected"),
+    [
+        pytest.param("uncordon_node", "cordon_node", {"opposite": "REFUSE"}, id="uncordon after our cordon"),
+        pytest.param("cordon_node", "uncordon_node", {"opposite": "REFUSE"}, id="cordon after our uncordon"),
+        pytest.param("uncordon_node", "drain_node", {"opposite": "REFUSE"}, id="uncordon after our drain"),
+    ],
+)
+def test_the_opposite_within_a_day_is_left_to_a_person(tool: str, before: str, expected: dict[str, str]) -> None:
+    given = facts(node_evidence(), step=Step(name=tool, tool=tool), past_actions=(past(before, 23 * HOURS),))
+    assert stops(given, node_change(tool)) == expected
+
+
+def test_a_node_change_knows_no_namespace_rules() -> None:
+    environment = {"SRE_AGENT_DENY_NAMESPACES": "*", "SRE_AGENT_ALLOW_NAMESPACES": "demo"}
+    given = facts(node_evidence(), step=Step(name="cordon_node", tool="cordon_node"), environment=environment)
+    assert stops(given, node_change()) == {}
+
+
+def test_a_crashed_guard_refuses_and_names_itself() -> None:
+    def broken_rule(given: Facts, wanted: Change) -> Judgement | None:
+        raise KeyError("metadata")
+
+    (judgement,) = guards.judge(facts(), change(), guards=[broken_rule])
+    assert (judgement.rule, judgement.verdict) == ("broken-rule", Verdict.REFUSE)
+    assert "KeyError" in judgement.reason
+
+
+def test_every_reason_is_kept_and_the_worst_wins() -> None:
+    given = replace(facts(mode=Mode.RECOMMEND, environment={"SRE_AGENT_STOP": "on"}), past_actions=())
+    judgements = guards.judge(given, change())
+    assert [entry.rule for entry in judgements] == ["mode", "kill-switch"]
+    assert guards.worst(judgements) is Verdict.REFUSE
+    assert guards.worst([]) is Verdict.ALLOW
+
+
+def test_every_judgement_says_what_would_allow_the_change() -> None:
+    for case in WORKLOAD_CASES:
+        given: Any = case.values[0]
+        assert all(entry.reason and entry.allowed_by for entry in guards.judge(given, change()))
+
+
+def test_a_window_that_passes_says_when() -> None:
+    given = facts(past_actions=(past("increase_memory_limit", 20 * MINUTES),))
+    (judgement,) = guards.judge(given, change())
+    assert judgement.retry_at == NOW + 10 * MINUTES
+
+
+def test_a_runbook_without_a_fallback_image_allows_no_image() -> None:
+    given = facts(runbook=runbook(fallback_image=None), step=Step(name="x", tool="fix_imagepullbackoff"))
+    assert stops(given, image_change(None)) == {"image-bound": "REFUSE"}
