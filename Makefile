@@ -31,7 +31,7 @@ check: .venv/installed ## Check style, types, imports and the shipped runbooks
 	@echo "runbooks" && $(BIN)/sre-agent lint runbooks
 
 bench: .venv/installed ## Print the table of measured times
-	@$(BIN)/python -m benchmarks
+	@$(BIN)/python benchmarks/bench.py
 
 lock: ## Pin the packages that pyproject.toml asks for in requirements.txt, with hashes (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv: install it (pipx install uv) and call again." >&2; exit 1; }

@@ -123,7 +123,7 @@ async def _walk(run: _Run) -> None:
     bound = await _bind(run)
     if isinstance(bound, Unbound):
         for step in run.route.runbook.workflow:
-            _record(run, records.closed(step, StepStatus.REFUSED, reason=bound.reason))
+            _record(run, records.unbound(step, bound))
         return
     run.target = bound
     for step in run.route.runbook.workflow:

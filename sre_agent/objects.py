@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from sre_agent.cluster.port import Object
+Object = dict[str, Any]
+"""A Kubernetes object as `kubectl get -o json` prints it."""
 
 
 def name(obj: Object) -> str:
@@ -44,9 +45,9 @@ def time_of(text: str | None) -> datetime | None:
         return None
     try:
         moment = datetime.fromisoformat(_six_digits(str(text)))
-    except ValueError:
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
 
 
 def _six_digits(text: str) -> str:
@@ -85,7 +86,7 @@ def condition(obj: Object, kind: str) -> dict[str, Any] | None:
 
 
 def condition_status(obj: Object, kind: str) -> str | None:
-    """"True", "False", "Unknown", or None where the condition is absent."""
+    """`True`, `False`, `Unknown` as text, or None where the condition is absent."""
     entry = condition(obj, kind)
     return None if entry is None else entry.get("status")
 

@@ -18,6 +18,7 @@ from sre_agent.run import (
 )
 from sre_agent.runbook import Step
 from sre_agent.store import NewAction
+from sre_agent.target import Unbound
 from sre_agent.tools.validate import ValidatedCall
 from sre_agent.views import step_json, write_json
 
@@ -25,6 +26,24 @@ from sre_agent.views import step_json, write_json
 def closed(step: Step, status: StepStatus, *, gate: str | None = None, reason: str | None = None) -> StepRecord:
     """A step at which no tool ran."""
     return StepRecord(step=step.name, tool=step.tool, status=status, gate=gate, reason=reason)
+
+
+def unbound(step: Step, found: Unbound) -> StepRecord:
+    """A step of a run that has no target."""
+    judgement = Judgement(
+        rule="target",
+        verdict=Verdict.REFUSE,
+        reason=found.reason,
+        allowed_by="an alert whose labels name an object that is there",
+        settled=found.settled,
+    )
+    return StepRecord(
+        step=step.name,
+        tool=step.tool,
+        status=StepStatus.REFUSED,
+        reason=found.reason,
+        judgements=(judgement,),
+    )
 
 
 def judged(

@@ -13,6 +13,7 @@ import hashlib
 import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 _KEY = secrets.token_bytes(16)
@@ -80,8 +81,12 @@ def _hidden(kind: str, value: Any) -> Any:
 _NO_SECRETS = frozenset({"true", "false", "null", "none", "nil", "~", "<none>", "<nil>", "{}", "[]"})
 
 
+@lru_cache(maxsize=4096)
 def redact_text(text: str) -> str:
-    """The text without control characters and without anything that looks like a secret."""
+    """The text without control characters and without anything that looks like a secret.
+
+    Remembered, since a run says the same names and reasons in its steps, its events and its end.
+    """
     text = strip_control(text)
     for pattern, replace in _RULES:
         text = pattern.sub(replace, text)
@@ -134,13 +139,21 @@ def _rule(kind: str, pattern: str) -> _Rule:
     return re.compile(pattern, re.ASCII), replace
 
 
+_OF_A_SERVER = re.compile(
+    r"(?:postgres(?:ql)?|mysql|mariadb|mongodb|rediss?|amqps?|s?ftp|smtps?|nats|ldaps?)(?:\+\w+)?", re.I
+)
+"""Schemes whose addresses hold a password more often than a path with an `@`."""
+
+
 def _hide_url_password(match: re.Match[str]) -> str:
     """Hides what stands between the first colon and the last `@`, however badly a password there is encoded."""
     scheme, _, rest = match[0].partition("://")
     user, colon, tail = rest.partition(":")
     password, at, host = tail.rpartition("@")
-    if not (colon and at) or re.search(r"[/?#@\[]", user) or re.match(r"[0-9]{1,5}[/?#]", tail):
+    if not (colon and at) or re.search(r"[/?#@\[]", user):
         return match[0]
+    if re.match(r"[0-9]{1,5}[/?#]", tail) and not _OF_A_SERVER.fullmatch(scheme):
+        return match[0]  # a port, and an @ somewhere in the path
     return f"{scheme}://{user}:{_hidden('url', password)}@{host}"
 
 
@@ -148,7 +161,7 @@ _ASSIGNMENT = re.compile(
     rf"""(?P<name>{_SENSITIVE_NAME})(?:\\*["'])?[ \t]*(?P<sign>:=|=>|=|:(?!:|//))[ \t]*"""
     r"""(?:(?P<quote>\\*["'])(?P<quoted>(?:(?!(?P=quote))(?:\\.|[^\\\n]))*+)"""
     # A bare value ends at a separator that another assignment follows; an object or a list is no value.
-    r"""|(?!\{(?:\\*["'{\[]|\w{1,40}:|\})|\[(?:\\*["'{\[]|\]))"""
+    r"""|(?!\{(?:\\*["'{\[]|\w{1,40}:|\})|\[(?:\\*["'{\[]|\])|[|>][-+0-9]{0,2}[ \t]*+(?:\n|\Z))"""
     r"""(?P<bare>[^\s"'&;,<>](?:[^\s"'&;,]|[&;,](?![\s"']|[\w.-]{1,40}[=:]|$))*+))""",
     re.IGNORECASE | re.ASCII,
 )
@@ -158,7 +171,7 @@ def _hide_assigned(match: re.Match[str]) -> str:
     value = match["quoted"] if match["quote"] else match["bare"]
     if match["name"].casefold() == "pwd" and value.startswith("/"):
         return match[0]  # the shell's working directory
-    if _is_prose(match):
+    if _PLACEHOLDER.match(value) or _is_prose(match):
         return match[0]
     tail = match.end("quoted" if match["quote"] else "bare") - match.start()
     return f"{match[0][: tail - len(value)]}{_hidden('credential', value)}{match[0][tail:]}"
@@ -204,6 +217,10 @@ _RULES: tuple[_Rule, ...] = (
     _rule("credential", r"[?&]sig=(?P<secret>[\w%+/=-]{10,})"),
     _rule("credential", r"""["']auth\\*["'][ \t]*:[ \t]*\\*["'](?P<secret>[A-Za-z0-9+/]{8,}={0,2})"""),
     _rule("credential", rf"(?<![\w-])--[\w-]{{0,60}}?(?i:{_SENSITIVE_NAME})[ \t]+(?P<secret>[^\s-]\S*)"),
+    _rule(
+        "credential",
+        rf"(?i:{_SENSITIVE_NAME}):[ \t]*[|>][-+0-9]{{0,2}}[ \t]*\n(?P<secret>[ \t]++[^\n]++(?:\n[ \t]++[^\n]++)*+)",
+    ),
     (_ASSIGNMENT, _hide_assigned),
     _rule("jwt", r"(?<![\w-])(?P<secret>eyJ[\w-]{5,}+\.[\w-]{5,}+(?:\.[\w-]*+){1,4})"),
     _rule("key", r"hooks\.slack\.com/(?:services|workflows|triggers)/(?P<secret>[\w/]{10,})"),

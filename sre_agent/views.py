@@ -1,6 +1,6 @@
 """The JSON nouns that every front end shows: command line, API, pages and TUI read the same shapes.
 
-Values from the cluster pass `redaction` here, on their way out.
+`run_json` is what leaves the process: it passes `redaction`. The smaller nouns are redacted by whoever keeps them.
 """
 
 from typing import Any
@@ -50,23 +50,20 @@ def judgement_json(judgement: Judgement) -> dict[str, Any]:
 
 def step_json(step: StepRecord) -> dict[str, Any]:
     """{step, tool, status, reason, gate, arguments, result, judgements}."""
-    shown: dict[str, Any] = redact(
-        {
-            "step": step.step,
-            "tool": step.tool,
-            "status": step.status.value,
-            "reason": step.reason,
-            "gate": step.gate,
-            "arguments": step.arguments,
-            "result": step.result,
-            "judgements": [judgement_json(judgement) for judgement in step.judgements],
-        }
-    )
-    return shown
+    return {
+        "step": step.step,
+        "tool": step.tool,
+        "status": step.status.value,
+        "reason": step.reason,
+        "gate": step.gate,
+        "arguments": step.arguments,
+        "result": step.result,
+        "judgements": [judgement_json(judgement) for judgement in step.judgements],
+    }
 
 
 def run_json(record: RunRecord) -> dict[str, Any]:
-    """One run, as `replay --json` prints it and the API shows it."""
+    """One run, as `replay --json` prints it and the API shows it, without secrets."""
     return {
         "incident_id": record.incident_id,
         "run_id": record.run_id,
@@ -77,13 +74,13 @@ def run_json(record: RunRecord) -> dict[str, Any]:
         "route_reason": record.route_reason,
         "mode": record.mode.value,
         "status": record.status.value,
-        "steps": [step_json(step) for step in record.steps],
+        "steps": redact([step_json(step) for step in record.steps]),
         "action_taken": record.action_taken,
         "action_recommended": record.action_recommended,
         "action_error": record.action_error,
         "analysis_markdown": None,
-        "writes": [write_json(write) for write in record.writes],
-        "planned_writes": [write_json(write) for write in record.planned_writes],
+        "writes": redact([write_json(write) for write in record.writes]),
+        "planned_writes": redact([write_json(write) for write in record.planned_writes]),
         "notes": list(record.notes),
         "retry_at": None if record.retry_at is None else record.retry_at.isoformat(),
     }

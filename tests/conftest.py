@@ -1,10 +1,17 @@
-"""What every test shares: an environment without the user's own settings, and one PostgreSQL for the session."""
+"""What every test shares: an environment without the user's settings, one PostgreSQL, and databases on it."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from uuid import uuid4
 
+import psycopg
 import pytest
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
 from sre_agent.embedded_postgres import running
+from sre_agent.store import Store
+from sre_agent.store.migrations import migrate
 
 USERS_SETTINGS = (
     "AGENT_MODE",
@@ -33,3 +40,40 @@ def postgres(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterat
     shared = own if worker_id == "master" else own.parent
     with running(shared / "postgres") as conninfo:
         yield conninfo
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres: str) -> Iterator[str]:
+    """The name of a migrated database that the others are copied from."""
+    name = f"sre_template_{uuid4().hex}"
+    with psycopg.connect(postgres, autocommit=True) as server:
+        server.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+        asyncio.run(migrate(make_conninfo(postgres, dbname=name)))
+        yield name
+        server.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def database(postgres: str, migrated_template: str) -> Iterator[str]:
+    """The connection string of an empty database with the current schema."""
+    yield from _database(postgres, migrated_template)
+
+
+@pytest.fixture
+def blank_database(postgres: str) -> Iterator[str]:
+    """The connection string of a database without any schema."""
+    yield from _database(postgres, "template0")
+
+
+@pytest.fixture
+async def store(database: str) -> AsyncIterator[Store]:
+    async with Store.open(database) as opened:
+        yield opened
+
+
+def _database(postgres: str, template: str) -> Iterator[str]:
+    name = f"sre_{uuid4().hex}"
+    with psycopg.connect(postgres, autocommit=True) as server:
+        server.execute(sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(template)))
+        yield make_conninfo(postgres, dbname=name)
+        server.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))

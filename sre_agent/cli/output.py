@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from sre_agent.settings import Settings
 
 WIDEST = 100
+QUIET = "WARNING"
+"""The log level of a command that tells its own story, unless LOG_LEVEL says otherwise."""
 
 
 def print_json(document: Any) -> None:
@@ -42,7 +44,9 @@ def load_settings() -> "Settings":
     from sre_agent.settings import load
 
     settings = load(os.environ)
-    for warning in settings.unknown:
-        say(f"sre-agent: warning: {warning}")
-    log.configure(settings.log_level, json_lines=not sys.stderr.isatty(), stream=sys.stderr)
+    for variable in settings.unknown:
+        hint = f"; did you mean {variable.nearest}?" if variable.nearest else ""
+        say(f"sre-agent: warning: {variable.name} is no setting of this version{hint}")
+    level = settings.log_level if "LOG_LEVEL" in settings.from_environment else QUIET
+    log.configure(level, json_lines=not sys.stderr.isatty(), stream=sys.stderr)
     return settings

@@ -10,7 +10,7 @@ import json
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
@@ -113,6 +113,8 @@ class _Frame:
     container: Any
     as_text: bool
     key: str | None = None
+    doubled: list[tuple[str, Any, Any]] = field(default_factory=list)
+    """Keys that stood there before, with their first value and the event of the second."""
 
 
 class _Builder:
@@ -136,7 +138,7 @@ class _Builder:
         elif kind is yaml.SequenceStartEvent:
             self._open(event, [])
         elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
-            self._frames.pop()
+            self._close(self._frames.pop())
         elif kind is yaml.AliasEvent:
             self._place(event, self._copy_of(event))
 
@@ -161,7 +163,7 @@ class _Builder:
     def _take_key(self, event: Any, frame: _Frame) -> None:
         key = event.value
         if key in frame.container:
-            raise self._fault(event, f"the key {key!r} stands twice")
+            frame.doubled.append((key, frame.container[key], event))
         if key == "<<":
             raise self._fault(event, "merge keys (<<) are not read: write the fields out")
         if event.anchor:
@@ -177,6 +179,11 @@ class _Builder:
         if event.anchor:
             self._anchors[event.anchor] = container
         self._frames.append(_Frame(container, as_text))
+
+    def _close(self, frame: _Frame) -> None:
+        for key, first, event in frame.doubled:
+            if frame.container[key] != first:
+                raise self._fault(event, f"the key {key!r} stands twice, with different values")
 
     def _place(self, event: Any, value: Any) -> None:
         """Puts a value where it belongs: the document, the open sequence, or the open mapping's key."""

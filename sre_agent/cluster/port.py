@@ -7,10 +7,9 @@ Every write is one request with its preconditions; nothing here retries.
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
-from typing import Any, Protocol
+from typing import Protocol
 
-Object = dict[str, Any]
-"""A Kubernetes object as `kubectl get -o json` prints it."""
+from sre_agent.objects import Object as Object
 
 FIELD_MANAGER = "sre-agent"
 

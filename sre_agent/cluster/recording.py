@@ -91,7 +91,8 @@ def newest_time(recording: Recording) -> datetime | None:
 
 def _times_of(obj: Object) -> Iterator[datetime]:
     for key, value in obj.items():
-        yield from _times_in(key, value, SPEC_TIME_FIELDS if key == "spec" else TIME_FIELDS)
+        if key not in _NOT_TIMES:
+            yield from _times_in(key, value, SPEC_TIME_FIELDS if key == "spec" else TIME_FIELDS)
 
 
 def _times_in(key: str, value: Any, names: frozenset[str]) -> Iterator[datetime]:

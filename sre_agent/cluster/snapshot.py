@@ -117,13 +117,13 @@ class SnapshotCluster:
     def _patch(self, write: Write, dry_run: bool) -> Object:
         admission.check_patchable(write.resource, write.subresource)
         before = self._stored(write.resource, write.namespace, write.name)
+        if write.body.get("metadata", {}) is None:
+            raise Refused(f"{admission.qualified(write.resource)}: a patch cannot remove the metadata")
         metadata = _part(write.body, "metadata")
         _check_preconditions(write, before, uid=metadata.get("uid"), resource_version=metadata.get("resourceVersion"))
         content = {key: value for key, value in metadata.items() if key not in {"uid", "resourceVersion"}}
         body = {key: value for key, value in write.body.items() if key != "metadata"}
         merged = strategic_merge.apply(before, {**body, "metadata": content} if content else body)
-        if not isinstance(merged.get("metadata"), dict):
-            raise Refused(f"{admission.qualified(write.resource)}: a patch cannot remove the metadata")
         after = admission.settled(before, merged, write.resource, write.subresource)
         admission.check_update(before, after, write.resource)
         if after == before:

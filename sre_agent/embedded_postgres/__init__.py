@@ -90,7 +90,10 @@ def _become_user(home: Path, users: int, deadline: float) -> Path:
                 raise _unreachable(home, "it does not answer in time")
             if report is None:
                 report = _start(home)
-            _wait_for_failure(home, report)
+                time.sleep(LOOK_AGAIN_SECONDS)
+            elif _has_ended(home, report):  # killed while it started: start another
+                os.close(report)
+                report = None
     finally:
         if report is not None:
             os.close(report)
@@ -135,13 +138,14 @@ def _start_supervisor(home: Path, server_lock: int) -> int:
     return report
 
 
-def _wait_for_failure(home: Path, report: int | None) -> None:
-    """Wait a moment. Raises `Unreachable` as soon as the supervisor that we started has ended."""
-    if report is None:
-        time.sleep(LOOK_AGAIN_SECONDS)
-    elif select.select([report], [], [], LOOK_AGAIN_SECONDS)[0]:
-        said = b"".join(iter(lambda: os.read(report, 65536), b""))
-        raise _unreachable(home, said.decode(errors="replace") or "its supervisor was killed")
+def _has_ended(home: Path, report: int) -> bool:
+    """Wait a moment for the end of the supervisor that we started. Raises `Unreachable` if it says why it ended."""
+    if not select.select([report], [], [], LOOK_AGAIN_SECONDS)[0]:
+        return False
+    said = b"".join(iter(lambda: os.read(report, 65536), b""))
+    if said:
+        raise _unreachable(home, said.decode(errors="replace"))
+    return True
 
 
 def _answering(home: Path) -> Path | None:

@@ -61,23 +61,27 @@ def main(home: Path, binaries: Path, sockets: Path, server_lock: int) -> None:
     if os.fork():
         os._exit(0)  # an orphan has no parent that would have to reap it
     os.umask(0o077)
-    data = home / "data"
     try:
-        log = _open_log(home / "postgres.log")
-        _forget_dead_server(data, sockets)
-        if LINUX and _postgres_refuses_this_user():
-            _become_ordinary_user(home)
-        if not (data / "PG_VERSION").exists():
-            _initialize(data, binaries, server_lock)
-        server = _spawn(data, binaries, sockets, log, server_lock)
+        server = _start(home, binaries, sockets, server_lock)
     except (CannotStart, OSError) as error:
         _say(str(error))
-        return
-    threading.Thread(target=_stop_when_unused, args=(home / "users.lock", server), daemon=True).start()
-    if server.wait():
-        _say(f"postgres ended with status {server.returncode}")
+    else:
+        threading.Thread(target=_stop_when_unused, args=(home / "users.lock", server), daemon=True).start()
+        if server.wait() > 0:  # negative: killed, which says nothing about the next start
+            _say(f"postgres ended with exit status {server.returncode}")
     with contextlib.suppress(OSError):  # a killed server leaves its socket
         sockets.rmdir()
+
+
+def _start(home: Path, binaries: Path, sockets: Path, server_lock: int) -> "subprocess.Popen[bytes]":
+    data = home / "data"
+    log = _open_log(home / "postgres.log")
+    _forget_dead_server(data, sockets)
+    if LINUX and _postgres_refuses_this_user():
+        _become_ordinary_user(home)
+    if not (data / "PG_VERSION").exists():
+        _initialize(data, binaries, server_lock)
+    return _spawn(data, binaries, sockets, log, server_lock)
 
 
 def _say(reason: str) -> None:

@@ -20,12 +20,7 @@ def mode(facts: Facts, change: Change) -> Judgement | None:
             facts.runbook.id, rule.runbook_pattern or "*"
         )
         if applies and rule.mode == Mode.RECOMMEND:
-            where = f"{rule.namespace_pattern}{'/' + rule.runbook_pattern if rule.runbook_pattern else ''}"
-            return _ask(
-                "mode",
-                f"SRE_AGENT_MODES says {where}=recommend",
-                "a person's approval, or another SRE_AGENT_MODES",
-            )
+            return _ask("mode", f"SRE_AGENT_MODES says {rule}", "a person's approval, or another SRE_AGENT_MODES")
     return None
 
 

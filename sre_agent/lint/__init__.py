@@ -4,6 +4,6 @@ Called by `sre-agent lint` and by whatever runs a runbook. Importing it reads no
 """
 
 from sre_agent.lint.fault import Fault
-from sre_agent.lint.loader import lint_paths, load, runbook_files, subject
+from sre_agent.lint.loader import lint_paths, load, runbook_files
 
-__all__ = ["Fault", "lint_paths", "load", "runbook_files", "subject"]
+__all__ = ["Fault", "lint_paths", "load", "runbook_files"]

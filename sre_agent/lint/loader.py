@@ -10,8 +10,7 @@ from sre_agent.errors import BadInput
 from sre_agent.lint.document import Document, read_document
 from sre_agent.lint.fault import Fault, fault_at
 from sre_agent.lint.front_matter import has_front_matter
-from sre_agent.runbook import UNKNOWN_ID, AlertMatch, Runbook, Runbooks
-from sre_agent.target import Subject
+from sre_agent.runbook import UNKNOWN_ID, AlertMatch, Runbooks
 from sre_agent.tools.types import Tool
 
 
@@ -53,11 +52,6 @@ def load(shipped: Path, users: Path | None, tools: Mapping[str, Tool]) -> Runboo
     if UNKNOWN_ID not in by_id:
         raise BadInput(f"{shipped}: no runbook has the id {UNKNOWN_ID}; it takes the alerts that no other one takes")
     return Runbooks(by_id=by_id)
-
-
-def subject(runbook: Runbook, tools: Mapping[str, Tool]) -> Subject | None:
-    """What the runbook's tools look at, proven to be one by lint; None for a workflow without steps."""
-    return next((tools[step.tool].subject for step in runbook.workflow), None)
 
 
 def runbook_files(directory: Path) -> list[Path]:

@@ -77,7 +77,8 @@ def _draft_step(draft: Draft, node: yaml.Node, tools: Mapping[str, Tool]) -> Dra
 
 
 def _report_mixed_subjects(draft: Draft, steps: Sequence[DraftStep]) -> None:
-    known = [(step, step.tool.subject) for step in steps if step.tool is not None]
+    # a tool that takes no target (get_runbook) looks at neither kind, and fits into every runbook
+    known = [(step, step.tool.subject) for step in steps if step.tool is not None and step.tool.input.model_fields]
     for step, subject in known[1:]:
         if subject != known[0][1]:
             what = f"tool {step.tool_name} looks at a {subject}, and {known[0][0].tool_name} at a {known[0][1]}"

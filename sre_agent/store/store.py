@@ -14,6 +14,7 @@ from uuid import UUID
 from sre_agent.errors import SreAgentError
 from sre_agent.event import Event, Resolved, Suppressed
 from sre_agent.incident import Incident, Origin
+from sre_agent.redaction import redact, redact_text
 from sre_agent.run import Outcome, RunStatus
 from sre_agent.store.connection import Pool, open_pool, place, reaching
 from sre_agent.store.migrations import MigrationState, read_migrations, statuses
@@ -72,9 +73,9 @@ class Store:
             "receive",
             alert=_incident_columns(new),
             runbook_sha256=new.runbook_sha256,
-            received=received.as_json(),
-            suppressed=Event(payload=suppressed).as_json(),
-            resolved=Event(payload=resolved).as_json(),
+            received=_payload(received),
+            suppressed=_payload(Event(payload=suppressed)),
+            resolved=_payload(Event(payload=resolved)),
             now=now,
             cooldown=cooldown,
         )
@@ -91,7 +92,7 @@ class Store:
             dedup_key=indexed(dedup_key),
             now=now,
             by=by,
-            resolved=Event(payload=Resolved(by=by, reason=reason)).as_json(),
+            resolved=_payload(Event(payload=Resolved(by=by, reason=reason))),
         )
         return [row["id"] for row in rows]
 
@@ -143,7 +144,7 @@ class Store:
             action=action.action,
             target_key=indexed(action.target_key),
             value=action.value,
-            body=action.body,
+            body=redact(action.body),
             near_limit=action.near_limit,
             now=now,
             events=_as_json(make_events(action_id)),
@@ -168,7 +169,7 @@ class Store:
             attempt=run.attempt,
             action_id=action_id,
             outcome=outcome,
-            detail=detail,
+            detail=_text(detail),
             now=now,
             events=_as_json(events),
         )
@@ -204,8 +205,8 @@ class Store:
             status=status,
             action_taken=action_taken,
             action_recommended=action_recommended,
-            action_error=action_error,
-            summary=summary,
+            action_error=_text(action_error),
+            summary=_text(summary),
             workload=None if workload is None else indexed(workload),
             node=None if node is None else indexed(node),
             retry_at=retry_at,
@@ -255,11 +256,22 @@ def _incident_columns(new: NewIncident) -> dict[str, Any]:
     columns = asdict(new)
     columns["agent_mode"] = columns.pop("mode")
     columns["starts_at"] = None if new.starts_at is None else new.starts_at.isoformat()
+    columns |= {"labels": redact(new.labels), "annotations": redact(new.annotations)}
     return columns | {name: indexed(columns[name]) for name in _INDEXED if columns[name] is not None}
 
 
 def _as_json(events: Sequence[Event]) -> list[dict[str, Any]]:
-    return [{"type": event.type, "payload": event.as_json()} for event in events]
+    return [{"type": event.type, "payload": _payload(event)} for event in events]
+
+
+def _payload(event: Event) -> dict[str, Any]:
+    """The payload as it is kept: no secret reaches the database."""
+    kept: dict[str, Any] = redact(event.as_json())
+    return kept
+
+
+def _text(text: str | None) -> str | None:
+    return None if text is None else redact_text(text)
 
 
 def _require_fence(run: ActiveRun, rows: Sequence[Row]) -> None:

@@ -54,7 +54,7 @@ async def _bind_node(named: AlertSubject, cluster: Cluster) -> Target | Unbound:
         return Unbound(reason="the alert has no label `node`; `instance` is the exporter's address, not a node")
     node = await _get(cluster, Resource.NODES, None, named.node)
     if node is None:
-        return Unbound(reason=f"there is no node {named.node} in the cluster")
+        return Unbound(reason=f"there is no node {named.node} in the cluster", settled=True)
     return Target(kind="Node", namespace=None, name=named.node, uid=uid(node))
 
 
@@ -82,11 +82,14 @@ async def _bind_pod(
     """The pod of the label and the controller above it, each link checked by uid."""
     pod = await _get(cluster, Resource.PODS, namespace, pod_name)
     if pod is None:
-        return Unbound(reason=f"pod {namespace}/{pod_name} is gone; nothing is done to its successor because of it")
+        return Unbound(
+            reason=f"pod {namespace}/{pod_name} is gone; nothing is done to its successor because of it", settled=True
+        )
     if named.pod_uid is not None and uid(pod) != named.pod_uid:
         return Unbound(
             reason=f"pod {namespace}/{pod_name} is another one now (uid {uid(pod)}, the alert's was "
-            f"{named.pod_uid}); nothing is done to a successor because of it"
+            f"{named.pod_uid}); nothing is done to a successor because of it",
+            settled=True,
         )
     known = [str(entry.get("name")) for entry in [*containers(pod), *init_containers(pod)]]
     if named.container is not None and named.container not in known:

@@ -40,6 +40,10 @@ class Target:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Unbound:
-    """No target could be bound; `reason` says what was looked for, and what was there instead."""
+    """No target could be bound; `reason` says what was looked for, and what was there instead.
+
+    `settled` says that the object of the alert is gone: there is nothing left to do, and nobody to wake.
+    """
 
     reason: str
+    settled: bool = False

@@ -5,6 +5,7 @@ recommended: it takes back somebody's release.
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from sre_agent.cluster.port import Cluster, Object
 from sre_agent.cluster.strategic_merge import diff
@@ -205,7 +206,7 @@ def _fails(pod: Object) -> bool:
     return bool(crashes(pod) or image_pulls(pod, ()))
 
 
-def _ended_badly_since(pod: Object, since: object) -> bool:
+def _ended_badly_since(pod: Object, since: datetime | None) -> bool:
     """Whether a container of the pod ended with an error, after `since` where that is given."""
     for status, _ in all_statuses(pod):
         for ended in terminations(status):

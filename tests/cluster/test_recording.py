@@ -98,7 +98,7 @@ def test_every_form_that_kubectl_prints_is_read(tmp_path: Path, file: str, text:
             id="aliases that explode",
         ),
         pytest.param("c.yaml", "<<: {a: 1}\n", r"c\.yaml:1:1: merge keys", id="a merge key"),
-        pytest.param("c.yaml", "a: 1\na: 2\n", r"c\.yaml:2:1: the key 'a' stands twice", id="a key twice"),
+        pytest.param("c.yaml", "a: 1\na: 2\n", r"c\.yaml:2:1: the key 'a' stands twice, with", id="a key twice"),
         pytest.param("c.yaml", "? [a]\n: b\n", r"a key must be a plain word", id="a list as key"),
         pytest.param("c.yaml", "a: !!python/object:os.system x\n", r"the tag .* is not read", id="a foreign tag"),
         pytest.param("c.yaml", "", r"holds no Kubernetes objects; expected what `kubectl get", id="an empty file"),
@@ -294,12 +294,11 @@ def test_quantities_stay_as_they_were_written(tmp_path: Path) -> None:
 
 
 def test_an_alias_is_a_copy(tmp_path: Path) -> None:
-    text = f"{POD % 'a'}spec:\n  first: &x {{key: [1]}}\n  second: *x\n  third: &y word\n  *y : 1\n  fourth: *y\n"
-    text = text.replace("  *y : 1\n", "")
+    text = f"{POD % 'a'}spec:\n  first: &x {{key: [1]}}\n  second: *x\n  &k third: &y word\n  fourth: [*y, *k]\n"
     (obj,) = load(written(tmp_path, {"c.yaml": text}) / "c.yaml").objects
     assert obj["spec"]["second"] == {"key": [1]}
     assert obj["spec"]["second"] is not obj["spec"]["first"]
-    assert obj["spec"]["fourth"] == "word"
+    assert obj["spec"]["fourth"] == ["word", "third"]
 
 
 def test_an_event_of_the_newer_api_has_the_core_shape(tmp_path: Path) -> None:

@@ -1,11 +1,11 @@
 """The contract of the `cluster` port, on recorded objects."""
 
 import pytest
-from contract import ClusterContract, ClusterFactory
 
 from sre_agent.cluster.port import Cluster, Object
 from sre_agent.cluster.recording import from_objects
 from sre_agent.cluster.snapshot import SnapshotCluster
+from tests.cluster.contract import ClusterContract, ClusterFactory
 
 
 class TestSnapshotCluster(ClusterContract):

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from pod_templates import POD_TEMPLATES
 
 from sre_agent.cluster.port import Object, Refused
 from sre_agent.cluster.strategic_merge import MERGE_KEYS, apply, copy, diff
+from tests.cluster.pod_templates import POD_TEMPLATES
 
 ORIGINAL: Object = {
     "metadata": {"finalizers": ["a/x", "b/y", "c/z"], "annotations": {"team": "blue"}},
@@ -77,6 +77,7 @@ ORIGINAL: Object = {
             },
             id="an order can be set",
         ),
+        pytest.param({"$deleteFromPrimitiveList/absent": ["x"]}, {}, id="nothing is removed from nothing"),
         pytest.param({"$setElementOrder/absent": ["x"]}, {}, id="the order of nothing is nothing"),
         pytest.param(
             {"metadata": {"finalizers": ["d/w", "a/x"]}},
@@ -191,6 +192,21 @@ def test_a_patch_that_the_api_server_would_not_take_is_refused(patch: Object, wo
                 ]
             },
             id="a doubled key replaces the list",
+        ),
+        pytest.param(
+            {"finalizers": ["a"]}, {"finalizers": ["a", "b"]}, {"finalizers": ["b"]}, id="a set that only gains"
+        ),
+        pytest.param(
+            {"finalizers": ["a", "b"]},
+            {"finalizers": ["a"]},
+            {"$deleteFromPrimitiveList/finalizers": ["b"]},
+            id="a set that only loses",
+        ),
+        pytest.param(
+            {"env": [{"name": "A"}]},
+            {"env": [{"value": "keyless"}]},
+            {"env": [{"$patch": "replace"}, {"value": "keyless"}]},
+            id="an element without key replaces the list",
         ),
         pytest.param({"args": ["a"]}, {"args": ["b"]}, {"args": ["b"]}, id="atomic lists are replaced"),
         pytest.param(

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from server_users import USER, StartUser, User, processes_of
 
 from sre_agent.embedded_postgres import running
+from tests.embedded_postgres.server_users import USER, StartUser, User, processes_of
 
 
 @pytest.fixture

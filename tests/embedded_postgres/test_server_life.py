@@ -6,7 +6,11 @@ import threading
 import time
 from pathlib import Path
 
-from server_users import (
+import pytest
+
+from sre_agent import embedded_postgres
+from sre_agent.embedded_postgres import running
+from tests.embedded_postgres.server_users import (
     USER,
     StartUser,
     answer,
@@ -16,8 +20,6 @@ from server_users import (
     remember,
     supervisor_of,
 )
-
-from sre_agent.embedded_postgres import running
 
 
 def test_a_cold_start_makes_a_durable_utf8_cluster(home: Path) -> None:
@@ -129,6 +131,19 @@ def test_a_killed_supervisor_takes_its_server_along_and_the_next_user_starts_ano
     assert eventually_nothing_runs_in(used_home)
     with running(used_home) as conninfo:
         assert answer(conninfo, "select value from remembered") == 42
+
+
+def test_a_supervisor_killed_while_it_starts_is_replaced(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    binaries, packaged, tried = home.parent / "bin", embedded_postgres._binaries(), home.parent / "tried"
+    binaries.mkdir()
+    (binaries / "postgres").symlink_to(packaged / "postgres")
+    kill_once = f"[ -e {tried} ] || {{ touch {tried}; kill -9 $PPID; exit 1; }}"
+    (binaries / "initdb").write_text(f'#!/bin/sh\n{kill_once}\nexec {packaged}/initdb "$@"\n')
+    (binaries / "initdb").chmod(0o755)
+    monkeypatch.setattr(embedded_postgres, "_binaries", lambda: binaries)
+    with running(home) as conninfo:
+        assert answer(conninfo) == 42
+    assert tried.exists()
 
 
 def test_after_a_killed_server_the_next_user_starts_another_with_all_that_was_committed(used_home: Path) -> None:

@@ -6,10 +6,10 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from server_users import StartUser, answer, processes_of, supervisor_of
 
 from sre_agent.embedded_postgres import running
 from sre_agent.errors import Unreachable
+from tests.embedded_postgres.server_users import StartUser, answer, processes_of, supervisor_of
 
 
 def test_locale_secrets_and_postgres_variables_of_the_caller_do_not_reach_the_server(

@@ -179,9 +179,9 @@ def test_a_database_that_is_away_ends_with_3_and_what_was_tried(
 
 
 def test_an_old_schema_ends_with_3_and_names_the_command(
-    database_url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    blank_database: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("DATABASE_URL", database_url)
+    monkeypatch.setenv("DATABASE_URL", blank_database)
     assert run(["replay", str(OOM)]) == 3
     assert "db migrate" in capsys.readouterr().err
     assert run(["db", "migrate"]) == 0

@@ -39,9 +39,7 @@ def comparable(run_: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("mode", ["recommend", "auto"])
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
-def test_the_recorded_incident_ends_as_expected(
-    example: Path, mode: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_recorded_incident_ends_as_expected(example: Path, mode: str, capsys: pytest.CaptureFixture[str]) -> None:
     expected = yaml.safe_load((example / "expected.yaml").read_text())[mode]
     code, document = replayed(capsys, str(example), "--mode", mode)
     assert [comparable(run_) for run_ in document["runs"]] == expected["runs"]

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from store_builders import NOW, execute, finish, receive, rows, started
 
 from sre_agent.errors import BadInput, Unreachable
 from sre_agent.store import Store
 from sre_agent.store.connection import connect, open_pool, place
 from sre_agent.store.migrations import migrate
+from tests.store.store_builders import NOW, execute, finish, receive, rows, started
 
 
 @pytest.mark.parametrize(

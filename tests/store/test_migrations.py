@@ -8,7 +8,6 @@ from pathlib import Path
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
-from store_builders import execute, rows
 
 from sre_agent.errors import BadInput, SreAgentError, Unreachable
 from sre_agent.event import EventType
@@ -16,6 +15,7 @@ from sre_agent.resources import data_path
 from sre_agent.store import Store, migrations
 from sre_agent.store.migrations import ChangedMigration, MigrationState, migrate, require_current, status
 from sre_agent.store.queries import load
+from tests.store.store_builders import execute, rows
 
 SHIPPED = sorted(path.stem for path in (data_path("sql") / "migrations").glob("*.sql"))
 

@@ -5,7 +5,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from store_builders import (
+
+from sre_agent.incident import Incident, IncidentStatus, Origin
+from sre_agent.run import RunStatus
+from sre_agent.store import Disposition, Store
+from tests.store.store_builders import (
     COOLDOWN,
     NOW,
     execute,
@@ -17,10 +21,6 @@ from store_builders import (
     started,
     types_of,
 )
-
-from sre_agent.incident import Incident, IncidentStatus, Origin
-from sre_agent.run import RunStatus
-from sre_agent.store import Disposition, Store
 
 HOUR = timedelta(hours=1)
 KEY: dict[str, Any] = {"origin": Origin.LIVE, "cluster": "prod", "dedup_key": new_incident().dedup_key}

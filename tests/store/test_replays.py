@@ -4,7 +4,9 @@ import asyncio
 from datetime import timedelta
 from uuid import uuid4
 
-from store_builders import (
+from sre_agent.incident import IncidentStatus, Origin
+from sre_agent.store import Disposition, Store
+from tests.store.store_builders import (
     NOW,
     execute,
     finish,
@@ -15,9 +17,6 @@ from store_builders import (
     rows,
     started,
 )
-
-from sre_agent.incident import IncidentStatus, Origin
-from sre_agent.store import Disposition, Store
 
 
 async def status_of(store: Store, incident_id: int) -> IncidentStatus:

@@ -6,7 +6,12 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from store_builders import (
+
+from sre_agent.errors import SreAgentError
+from sre_agent.incident import IncidentStatus
+from sre_agent.run import Outcome, RunStatus
+from sre_agent.store import LostFence, Store
+from tests.store.store_builders import (
     NOW,
     finish,
     intended,
@@ -19,11 +24,6 @@ from store_builders import (
     step,
     types_of,
 )
-
-from sre_agent.errors import SreAgentError
-from sre_agent.incident import IncidentStatus
-from sre_agent.run import Outcome, RunStatus
-from sre_agent.store import LostFence, Store
 
 DAY = timedelta(days=1)
 

@@ -7,7 +7,15 @@ from sre_agent.evidence import Evidence
 from sre_agent.lint import lint_paths
 from sre_agent.run import Assessment
 from sre_agent.target import Subject
-from sre_agent.tools.types import DiagnosticTool, RemediationTool, Tool, ToolContext, ToolModel
+from sre_agent.tools.types import (
+    DiagnosticTool,
+    NodeInput,
+    RemediationTool,
+    Tool,
+    ToolContext,
+    ToolModel,
+    WorkloadInput,
+)
 
 
 class Nothing(ToolModel):
@@ -24,6 +32,9 @@ class Changed(ToolModel):
     changed: bool
 
 
+_INPUTS: dict[Subject, type[ToolModel]] = {Subject.WORKLOAD: WorkloadInput, Subject.NODE: NodeInput}
+
+
 async def _run(cluster: Cluster, arguments: object, context: ToolContext) -> ToolModel:
     return Nothing()
 
@@ -33,7 +44,9 @@ def _assess(arguments: object, evidence: Evidence, context: ToolContext) -> Asse
 
 
 def _reads(name: str, output: type[ToolModel], about: Subject = Subject.WORKLOAD) -> Tool:
-    return DiagnosticTool(name=name, summary="", subject=about, input=Nothing, output=output, permissions=(), run=_run)
+    return DiagnosticTool(
+        name=name, summary="", subject=about, input=_INPUTS[about], output=output, permissions=(), run=_run
+    )
 
 
 def _changes(name: str, about: Subject = Subject.WORKLOAD) -> Tool:
@@ -41,7 +54,7 @@ def _changes(name: str, about: Subject = Subject.WORKLOAD) -> Tool:
         name=name,
         summary="",
         subject=about,
-        input=Nothing,
+        input=_INPUTS[about],
         output=Changed,
         permissions=(),
         action_format="",
@@ -54,6 +67,15 @@ TOOLS: dict[str, Tool] = {
     for tool in (
         _reads("check_oom", OomAnswer),
         _reads("get_pod_events", Nothing),
+        DiagnosticTool(
+            name="get_runbook",
+            summary="",
+            subject=Subject.WORKLOAD,
+            input=Nothing,
+            output=Nothing,
+            permissions=(),
+            run=_run,
+        ),
         _reads("get_node_ready", Nothing, Subject.NODE),
         _changes("increase_memory_limit"),
         _changes("fix_imagepullbackoff"),

@@ -1,7 +1,8 @@
 """The script that holds `make test` to its coverage."""
 
-import coverage_floor
 import pytest
+
+from tests import coverage_floor
 
 
 def report(**covered_of_ten: int) -> dict[str, dict[str, dict[str, dict[str, int]]]]:

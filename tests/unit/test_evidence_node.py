@@ -1,10 +1,10 @@
 """read_node: one look at a node, its pods and its peers, with few requests; what cannot be read is None."""
 
 import pytest
-from node_objects import NODE, NOW, TARGET, RecordedCluster, budget, daemon_set, node, owner, pod
 
 from sre_agent.cluster.port import Forbidden, Resource, Unavailable
 from sre_agent.evidence import read_node
+from tests.unit.node_objects import NODE, NOW, TARGET, RecordedCluster, budget, daemon_set, node, owner, pod
 
 DENIED = Forbidden("not allowed")
 

@@ -215,7 +215,7 @@ WORKFLOW = [
         steps("- step: look", "  tool: zzz"),
         [
             "7:11: unknown tool 'zzz'; known tools: check_oom, cordon_node, fix_imagepullbackoff, "
-            "get_node_ready, get_pod_events, increase_memory_limit"
+            "get_node_ready, get_pod_events, get_runbook, increase_memory_limit"
         ],
     ),
     pytest.param(

@@ -10,9 +10,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from sre_agent.errors import BadInput
-from sre_agent.lint import Fault, lint_paths, load, subject
+from sre_agent.lint import Fault, lint_paths, load
 from sre_agent.runbook import AlertMatch, Gate, GateReference, Runbook, Step, Verify, image_fault
-from sre_agent.target import Subject
 from tests.unit.lint_cases import HEAD, STEPS, TOOLS, UNKNOWN, page
 
 WHOLE = """---
@@ -287,12 +286,10 @@ def test_users_runbooks_are_given_as_a_directory(shipped: Path) -> None:
         load(shipped, shipped / "RB_OOM.md", TOOLS)
 
 
-def test_the_subject_of_a_runbook_is_that_of_its_tools(shipped: Path) -> None:
-    (shipped / "node.md").write_text(page("id: RB_NODE\ntitle: Node\nworkflow: [{step: cordon_node}]\n"))
-    runbooks = load(shipped, None, TOOLS)
-    assert subject(runbooks["RB_OOM"], TOOLS) is Subject.WORKLOAD
-    assert subject(runbooks["RB_NODE"], TOOLS) is Subject.NODE
-    assert subject(runbooks["RB_UNKNOWN"], TOOLS) is None
+def test_a_tool_without_a_target_fits_into_a_runbook_of_either_kind(shipped: Path) -> None:
+    (shipped / "node.md").write_text(page("id: RB_N\ntitle: N\nworkflow: [{step: get_runbook}, {step: cordon_node}]\n"))
+    (shipped / "pod.md").write_text(page("id: RB_P\ntitle: P\nworkflow: [{step: check_oom}, {step: get_runbook}]\n"))
+    assert lint_paths([shipped], TOOLS) == []
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def test_the_table_and_the_fields_are_the_same_settings() -> None:
 
 def test_settings_cannot_be_changed_after_loading() -> None:
     with pytest.raises(FrozenInstanceError):
-        load(HOME).agent_mode = "auto"  # type: ignore[misc]
+        load(HOME).agent_mode = "auto"
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,11 @@ import os
 from pathlib import Path
 
 import pytest
-from workload_objects import (
+
+from sre_agent.alert import Alert, AlertStatus, fingerprint, parse
+from sre_agent.cluster.port import Unavailable
+from sre_agent.target import AlertSubject, Subject, Target, Unbound, bind, dedup_key, describe, subject_of
+from tests.unit.workload_objects import (
     ago,
     alert,
     cluster,
@@ -21,10 +25,6 @@ from workload_objects import (
     running,
     waiting,
 )
-
-from sre_agent.alert import Alert, AlertStatus, fingerprint, parse
-from sre_agent.cluster.port import Unavailable
-from sre_agent.target import AlertSubject, Subject, Target, Unbound, bind, dedup_key, describe, subject_of
 
 W, N = Subject.WORKLOAD, Subject.NODE
 EXPORTER = {"namespace": "monitoring", "pod": "kube-state-metrics-x", "container": "ksm", "instance": "10.0.0.1:8080"}
@@ -165,7 +165,10 @@ def test_the_group_key_stands_in_only_for_an_alert_without_labels(group_key, exp
     assert dedup_key(firing({}, group_key), None) == expected
 
 
-def world(*more, statuses=(oom(),), **fields):
+KILLED = (oom(),)
+
+
+def world(*more, statuses=KILLED, **fields):
     owner = deployment()
     newest = replica_set(owner)
     return [owner, newest, pod(owner=newest, statuses=statuses, **fields), *more]
@@ -214,6 +217,21 @@ async def test_a_node_is_bound_by_name_and_has_no_namespace():
 )
 async def test_what_is_not_there_is_not_bound_and_the_reason_says_so(labels, subject, words):
     assert words in await unbound(labels, *world(), node(), subject=subject)
+
+
+@pytest.mark.parametrize(
+    ("labels", "subject", "settled"),
+    [
+        pytest.param({"pod": "app-2-z"}, W, True, id="the pod is gone"),
+        pytest.param({"pod": "app-2-a", "uid": "former"}, W, True, id="its successor is there"),
+        pytest.param({"node": "n7"}, N, True, id="the node is gone"),
+        pytest.param({"deployment": "other"}, W, False, id="a workload that may be elsewhere"),
+        pytest.param({"pod": "app-2-a", "container": "x"}, W, False, id="a container that never was"),
+    ],
+)
+async def test_nobody_is_woken_for_an_object_that_is_gone(labels, subject, settled):
+    found = await bind(alert(**labels), subject, cluster(*world(), node()))
+    assert found.settled is settled
 
 
 async def test_a_pod_with_the_uid_of_its_label_is_bound():

@@ -1,7 +1,13 @@
 """drain_node: kubectl's filters, our protections, the budgets' arithmetic, and what stops a whole drain."""
 
 import pytest
-from node_objects import (
+
+from sre_agent.cluster.port import Resource, WriteVerb
+from sre_agent.run import StepRecord, StepStatus
+from sre_agent.tools.drain import TOOLS, drained_action, workloads_left_without_ready
+from sre_agent.tools.drain_budgets import play_budgets
+from sre_agent.tools.drain_filters import DEFAULT_FLAGS, Fate, KubectlFlags, Surroundings, judge_pod, kubectl_judges
+from tests.unit.node_objects import (
     ARGUMENTS,
     EMPTY_DIR,
     NODE,
@@ -14,12 +20,6 @@ from node_objects import (
     pod,
     verdicts,
 )
-
-from sre_agent.cluster.port import Resource, WriteVerb
-from sre_agent.run import StepRecord, StepStatus
-from sre_agent.tools.drain import TOOLS, drained_action, workloads_left_without_ready
-from sre_agent.tools.drain_budgets import play_budgets
-from sre_agent.tools.drain_filters import DEFAULT_FLAGS, Fate, KubectlFlags, Surroundings, judge_pod, kubectl_judges
 
 (DRAIN,) = TOOLS
 CORDONED = node(ready="False", unschedulable=True)

@@ -1,13 +1,25 @@
 """get_node_ready, get_node_conditions, cordon_node, uncordon_node: answers, refusals, and ages at their boundary."""
 
 import pytest
-from node_objects import ARGUMENTS, HEALTHY, NODE, NOW, RecordedCluster, ago, context, evidence, node, pod, verdicts
 
 from sre_agent.cluster.port import Forbidden, Resource, WriteVerb
 from sre_agent.evidence import WorkloadEvidence
 from sre_agent.target import Target
 from sre_agent.tools.node_state import cordon_changed_at, cordoned_by_us, leaving
 from sre_agent.tools.nodes import TOOLS
+from tests.unit.node_objects import (
+    ARGUMENTS,
+    HEALTHY,
+    NODE,
+    NOW,
+    RecordedCluster,
+    ago,
+    context,
+    evidence,
+    node,
+    pod,
+    verdicts,
+)
 
 TOOL = {tool.name: tool for tool in TOOLS}
 UNREACHABLE = "node.kubernetes.io/unreachable"

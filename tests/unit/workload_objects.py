@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from sre_agent.alert import Alert, AlertStatus, fingerprint
+from sre_agent.cluster.port import Forbidden
 from sre_agent.cluster.recording import from_objects
 from sre_agent.cluster.snapshot import SnapshotCluster
 from sre_agent.evidence import read_workload
@@ -184,6 +185,26 @@ def cluster(*objects, logs=None):
     return SnapshotCluster(from_objects(objects, logs=logs))
 
 
+class Away:
+    """A cluster of which some kinds cannot be read."""
+
+    def __init__(self, objects, *denied):
+        self._inner = cluster(*objects)
+        self._denied = denied
+
+    recorded = True
+
+    async def get(self, resource, namespace, name):
+        if resource in self._denied:
+            raise Forbidden(f"get {resource.plural}")
+        return await self._inner.get(resource, namespace, name)
+
+    async def list(self, resource, namespace=None, **selectors):
+        if resource in self._denied:
+            raise Forbidden(f"list {resource.plural}")
+        return await self._inner.list(resource, namespace, **selectors)
+
+
 def alert(name="KubePodOOMKilled", **labels):
     merged = {"alertname": name, "namespace": "demo", **labels}
     merged = {key: value for key, value in merged.items() if value is not None}
@@ -224,7 +245,7 @@ async def bound(objects, **labels):
     """The target of an alert with these labels; the test needs it bound."""
     name = labels.pop("alertname", "KubePodOOMKilled")
     found = alert(name, **labels)
-    on = objects if isinstance(objects, SnapshotCluster) else cluster(*objects)
+    on = cluster(*objects) if isinstance(objects, list) else objects
     return found, await bind(found, Subject.WORKLOAD, on), on
 
 

@@ -1,0 +1,142 @@
+"""read_workload: one look at a workload and what surrounds it; what cannot be read is None, what is not there empty."""
+
+import pytest
+
+from sre_agent.cluster.port import Forbidden, Resource, TooManyRequests, Unavailable
+from sre_agent.evidence import read_workload
+from sre_agent.target import Target
+from tests.unit.workload_objects import (
+    NOW,
+    Away,
+    bound,
+    cluster,
+    controller,
+    deployment,
+    event,
+    node,
+    pod,
+    replica_set,
+    running,
+)
+
+
+def world():
+    owner = deployment()
+    old, new = replica_set(owner, revision=1, age=900), replica_set(owner)
+    foreign = controller("ReplicaSet", "foreign", labels={"app": "app"})
+    return [
+        owner,
+        old,
+        new,
+        foreign,
+        pod(owner=new, statuses=(running(),)),
+        pod("app-1-a", owner=old),
+        pod("foreign-a", owner=foreign, labels={"app": "app"}),
+        node(),
+        event("BackOff", "newer", age=1),
+        event("Started", "older", age=9),
+        event("BackOff", "a namesake's", uid="uid-former"),
+        event("FailedCreate", "quota", about="app-2", kind="ReplicaSet", container=None),
+        event("ScalingReplicaSet", "up", about="app", kind="Deployment", container=None),
+        event("Other", "x", about="app-1-a"),
+    ]
+
+
+def names(found):
+    return [entry["metadata"]["name"] for entry in found]
+
+
+async def target(**labels):
+    return (await bound(world(), **(labels or {"pod": "app-2-a"})))[1]
+
+
+async def test_a_workload_is_read_with_what_its_uids_lead_to():
+    bound_target = await target()
+    found = await read_workload(cluster(*world()), bound_target, NOW)
+    assert (found.target, found.read_at) == (bound_target, NOW)
+    assert names([found.pod, found.controller, found.node]) == ["app-2-a", "app", "n1"]
+    assert names(found.replica_sets) == ["app-2", "app-1"]
+    assert sorted(names(found.pods)) == ["app-1-a", "app-2-a"]
+    assert [entry["message"] for entry in found.events] == ["older", "newer"]
+    assert [entry["message"] for entry in found.events_of_controller] == ["up", "quota"]
+
+
+async def test_what_is_not_there_is_an_answer_and_not_unknown():
+    found = await read_workload(cluster(*world()), await target(), NOW)
+    assert (found.namespace, found.metrics) == ({}, {})
+    assert (found.quotas, found.limit_ranges, found.autoscalers, found.vertical_autoscalers, found.budgets) == ((),) * 5
+
+
+async def test_a_bare_pod_has_no_controller_and_is_its_only_pod():
+    objects = [pod(node=None)]
+    _, alone, _ = await bound(objects, pod="app-2-a")
+    found = await read_workload(cluster(*objects), alone, NOW)
+    assert (found.controller, names(found.pods), found.node) == (None, ["app-2-a"], {})
+
+
+@pytest.mark.parametrize(
+    ("spoil", "lost"),
+    [
+        pytest.param(lambda objects: objects.pop(4), "pod", id="the pod went away"),
+        pytest.param(
+            lambda objects: objects[4]["metadata"].update(uid="successor"), "pod", id="a successor of its name"
+        ),
+        pytest.param(lambda objects: objects.pop(0), "controller", id="the Deployment went away"),
+        pytest.param(lambda objects: objects[0]["metadata"].update(uid="other"), "controller", id="a namesake"),
+    ],
+)
+async def test_what_was_bound_and_is_gone_is_none(spoil, lost):
+    bound_target, objects = await target(), world()
+    spoil(objects)
+    found = await read_workload(cluster(*objects), bound_target, NOW)
+    assert getattr(found, lost) is None
+
+
+async def test_a_workload_without_a_pod_is_read_without_one():
+    _, empty, on = await bound([deployment()], deployment="app")
+    found = await read_workload(on, empty, NOW)
+    assert (found.pod, found.events, found.pods, names([found.controller])) == (None, (), (), ["app"])
+
+
+@pytest.mark.parametrize(
+    ("resource", "parts"),
+    [
+        (Resource.EVENTS, {"events", "events_of_controller"}),
+        (Resource.NODES, {"node"}),
+        (Resource.NAMESPACES, {"namespace"}),
+        (Resource.RESOURCE_QUOTAS, {"quotas"}),
+        (Resource.LIMIT_RANGES, {"limit_ranges"}),
+        (Resource.HORIZONTAL_POD_AUTOSCALERS, {"autoscalers"}),
+        (Resource.VERTICAL_POD_AUTOSCALERS, {"vertical_autoscalers"}),
+        (Resource.POD_DISRUPTION_BUDGETS, {"budgets"}),
+        (Resource.POD_METRICS, {"metrics"}),
+    ],
+)
+async def test_a_part_that_cannot_be_read_is_none_and_the_others_are_there(resource, parts):
+    found = await read_workload(Away(world(), resource), await target(), NOW)
+    fields = ["pod", "controller", "events", "events_of_controller", "node", "namespace", "quotas", "limit_ranges"]
+    fields += ["autoscalers", "vertical_autoscalers", "budgets", "metrics"]
+    assert {field for field in fields if getattr(found, field) is None} == parts
+
+
+@pytest.mark.parametrize("resource", [Resource.PODS, Resource.DEPLOYMENTS, Resource.REPLICA_SETS])
+async def test_without_the_workload_itself_there_is_no_evidence(resource):
+    with pytest.raises(Forbidden):
+        await read_workload(Away(world(), resource), await target(), NOW)
+
+
+@pytest.mark.parametrize("error", [Unavailable("503"), TooManyRequests("busy")])
+async def test_every_failure_of_a_part_counts_as_unread(error):
+    class Busy(Away):
+        async def list(self, resource, namespace=None, **selectors):
+            if resource is Resource.RESOURCE_QUOTAS:
+                raise error
+            return await super().list(resource, namespace, **selectors)
+
+    found = await read_workload(Busy(world()), await target(), NOW)
+    assert found.quotas is None
+
+
+async def test_a_node_is_no_workload():
+    with pytest.raises(ValueError, match="Node//n1 is not a workload"):
+        await read_workload(cluster(), Target(kind="Node", namespace=None, name="n1"), NOW)

@@ -1,0 +1,192 @@
+"""From the pod to the Deployment: what every remediation refuses, shown on increase_memory_limit."""
+
+import pytest
+
+from sre_agent.evidence import read_workload
+from sre_agent.run import Verdict
+from sre_agent.tools.registry import TOOLS
+from sre_agent.tools.validate import arguments_for
+from tests.unit.memory_cases import KILLED, OPERATOR, TOOL, only, world
+from tests.unit.workload_objects import (
+    NOW,
+    ago,
+    assess,
+    bound,
+    cluster,
+    container,
+    context,
+    controller,
+    deployment,
+    node,
+    owned_by,
+    pod,
+    replica_set,
+    rules,
+)
+
+
+@pytest.mark.parametrize(
+    ("objects", "words"),
+    [
+        pytest.param(
+            world(containers=[container(limit="1Gi")], in_pod=[container()]),
+            "memory limit is 256Mi in the pod and 1Gi in the template",
+            id="the limit",
+        ),
+        pytest.param(
+            world(containers=[container(image="registry.example/app:2")], in_pod=[container()]), "image is", id="image"
+        ),
+        pytest.param(
+            world(containers=[container()], in_pod=[container(request="200Mi")]), "memory request is", id="the request"
+        ),
+        pytest.param(
+            world(containers=[container()], in_pod=[container(limit=None)]),
+            "memory limit is unset",
+            id="unset in the pod",
+        ),
+        pytest.param(
+            world(containers=[container(limit="300")], in_pod=[container(limit="some")]),
+            "is some in the pod",
+            id="unreadable",
+        ),
+    ],
+)
+async def test_a_template_that_somebody_already_changed_is_left_alone(objects, words):
+    found = await assess(TOOL, objects)
+    judgement = next(entry for entry in found.judgements if entry.rule == "already-changed")
+    assert (found.change, judgement.settled) == (None, True)
+    assert words in judgement.reason
+
+
+async def test_a_container_that_left_the_template_is_left_alone():
+    objects = world(containers=[container("renamed")], in_pod=[container()])
+    found = await assess(TOOL, objects)
+    assert "already-changed" in rules(found)
+    assert found.change is None
+
+
+async def test_the_same_amount_written_otherwise_is_no_change():
+    objects = world(containers=[container(limit="1Gi")], in_pod=[container(limit="1024Mi")])
+    assert (await assess(TOOL, objects)).change.value == "2Gi"
+
+
+async def test_a_pod_of_an_older_revision_proves_nothing_about_the_template():
+    owner = deployment()
+    old, new = replica_set(owner, revision=1, age=900), replica_set(owner)
+    found = await assess(TOOL, [owner, old, new, pod(owner=old, statuses=KILLED), node()])
+    judgement = next(entry for entry in found.judgements if entry.rule == "already-changed")
+    assert judgement.settled
+    assert "older revision than ReplicaSet app-2" in judgement.reason
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        pytest.param(
+            lambda owner: (owner["metadata"].update(generation=5), owner["status"].update(observedGeneration=4)),
+            "generation 5, its controller has seen 4",
+            id="the controller has not seen the template",
+        ),
+        pytest.param(
+            lambda owner: owner["metadata"]["annotations"].update({"deployment.kubernetes.io/revision": "3"}),
+            "is at revision 3, its newest ReplicaSet app-2 at 2",
+            id="the newest ReplicaSet is not there",
+        ),
+    ],
+)
+async def test_a_rollout_that_has_not_reached_its_replica_set_is_waited_for(change, words):
+    objects = world()
+    change(objects[0])
+    judgement = only(await assess(TOOL, objects))
+    assert judgement.rule == "rollout-observed"
+    assert words in judgement.reason
+
+
+@pytest.mark.parametrize(
+    ("kind", "api_version", "by_hand"),
+    [
+        ("StatefulSet", "apps/v1", "kubectl -n demo set resources statefulset/app -c app --limits=memory=512Mi"),
+        ("DaemonSet", "apps/v1", "kubectl -n demo set resources daemonset/app -c app --limits=memory=512Mi"),
+        ("Job", "batch/v1", "kubectl -n demo describe pod app-2-a"),
+        ("ReplicaSet", "apps/v1", "kubectl -n demo describe pod app-2-a"),
+    ],
+)
+async def test_only_deployments_are_written_to_others_get_the_command(kind, api_version, by_hand):
+    owner = controller(kind, api_version=api_version)
+    found = await assess(TOOL, [owner, pod(owner=owner, statuses=KILLED), node()])
+    judgement = only(found)
+    assert (found.change, judgement.rule, judgement.by_hand) == (None, "ownership-chain", by_hand)
+    assert f"the controller is {kind} demo/app; only Deployments are written to" in judgement.reason
+
+
+ROLLOUT = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "metadata": {"name": "app", "uid": "uid-r"}}
+OF_ROLLOUT = controller("ReplicaSet", "app-2", owner=owned_by(ROLLOUT))
+MISSING = controller("ReplicaSet", "app-9")
+
+
+@pytest.mark.parametrize(
+    ("objects", "words"),
+    [
+        pytest.param([pod(statuses=KILLED)], "nothing controls pod demo/app-2-a", id="a bare pod"),
+        pytest.param(
+            [pod(owner=OPERATOR, statuses=KILLED)], "controlled by Cache main, which is not", id="an unknown controller"
+        ),
+        pytest.param(
+            [pod(owner=MISSING, statuses=KILLED)], "names as its controller, is not in the cluster", id="missing owner"
+        ),
+        pytest.param(
+            [OF_ROLLOUT, pod(owner=OF_ROLLOUT, statuses=KILLED)], "is controlled by Rollout app", id="below a Rollout"
+        ),
+        pytest.param(
+            world(owner=owned_by(OPERATOR)), "Cache main, which would take the change back", id="an operator's"
+        ),
+    ],
+)
+async def test_a_chain_that_does_not_end_at_a_free_deployment_is_refused(objects, words):
+    found = await assess(TOOL, [*objects, *([] if any(o["kind"] == "Node" for o in objects) else [node()])])
+    judgement = only(found)
+    assert (found.change, judgement.rule, judgement.settled) == (None, "ownership-chain", False)
+    assert words in judgement.reason
+
+
+async def test_a_workload_without_a_pod_has_nothing_to_look_at():
+    owner = deployment()
+    found = await assess(TOOL, [owner, replica_set(owner)], deployment="app")
+    assert rules(found) == ["pod"]
+
+
+async def test_a_pod_that_is_being_deleted_is_left_to_its_successor():
+    judgement = only(await assess(TOOL, world(pod_fields={"deletionTimestamp": ago(1)})))
+    assert (judgement.rule, judgement.settled) == ("pod", True)
+
+
+async def read_then(objects, spoil, **labels):
+    """What the tool says when the objects change between binding and the look before the write."""
+    found, target, _ = await bound(objects, **labels)
+    spoil(objects)
+    evidence = await read_workload(cluster(*objects), target, NOW)
+    arguments = TOOLS[TOOL].input(**arguments_for(TOOLS[TOOL], target))
+    return TOOLS[TOOL].assess(arguments, evidence, context(found, target))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "rule", "settled", "words"),
+    [
+        pytest.param(lambda objects: objects.pop(2), "pod", True, "pod demo/app-2-a is gone", id="the pod went away"),
+        pytest.param(
+            lambda objects: objects.pop(0), "ownership-chain", True, "Deployment demo/app is gone", id="the Deployment"
+        ),
+        pytest.param(
+            lambda objects: objects.pop(1),
+            "ownership-chain",
+            False,
+            "no ReplicaSet of Deployment app controls pod app-2-a",
+            id="the ReplicaSet between them",
+        ),
+    ],
+)
+async def test_what_went_away_after_it_was_bound_is_not_written_to(spoil, rule, settled, words):
+    found = await read_then(world(), spoil, pod="app-2-a", container="app")
+    judgement = next(entry for entry in found.judgements if entry.rule == rule)
+    assert (found.change, judgement.verdict, judgement.settled) == (None, Verdict.REFUSE, settled)
+    assert words in judgement.reason
