@@ -138,9 +138,7 @@ async def one_run(store: Store, number: int) -> float:
         now=now,
     )
     record = await run_incident(
-        Assignment(
-            run_id=queue.take(), incident_id=admission.incident_id, alert=alert, scope=scope, mode=Mode.AUTO
-        ),
+        Assignment(run_id=queue.take(), incident_id=admission.incident_id, alert=alert, scope=scope, mode=Mode.AUTO),
         store=store,
         cluster=cluster,
         planner=ScriptedPlanner(),

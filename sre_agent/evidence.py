@@ -9,8 +9,9 @@ import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sre_agent.cluster.port import RESOURCE_OF_KIND, Cluster, ClusterError, NotFound, Object, Resource
+from sre_agent.cluster.port import RESOURCE_OF_KIND, Cluster, ClusterError, NotFound, Resource
 from sre_agent.objects import (
+    Object,
     controlled_by,
     controller_of,
     event_time,

@@ -7,16 +7,8 @@ failed (nothing changed) or unknown.
 from dataclasses import dataclass
 from datetime import datetime
 
-from sre_agent.cluster.port import (
-    Cluster,
-    ClusterError,
-    Conflict,
-    NotFound,
-    Object,
-    TooManyRequests,
-    UnknownOutcome,
-    Write,
-)
+from sre_agent.cluster.port import Cluster, ClusterError, Conflict, NotFound, TooManyRequests, UnknownOutcome, Write
+from sre_agent.objects import Object
 from sre_agent.run import Change, Outcome
 from sre_agent.tools.drain import drained_action
 

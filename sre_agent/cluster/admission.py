@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from sre_agent import quantity
-from sre_agent.cluster.port import Object, Refused, Resource
+from sre_agent.cluster.port import Refused, Resource
+from sre_agent.objects import Object
 
 _SERVER_OWNED = (
     "uid",

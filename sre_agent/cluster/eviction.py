@@ -6,7 +6,8 @@ Called by `snapshot` for `pods/eviction`. Pure: what an allowed eviction takes f
 from collections.abc import Iterable
 
 from sre_agent import objects
-from sre_agent.cluster.port import Object, Refused, TooManyRequests
+from sre_agent.cluster.port import Refused, TooManyRequests
+from sre_agent.objects import Object
 
 _VIOLATION = "Cannot evict pod as it would violate the pod's disruption budget."
 _MAX_DISRUPTED_PODS = 2000

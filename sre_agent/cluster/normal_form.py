@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sre_agent.cluster.port import RESOURCE_OF_KIND, Object, Resource
+from sre_agent.cluster.port import RESOURCE_OF_KIND, Resource
 from sre_agent.errors import BadInput
+from sre_agent.objects import Object
 
 EXPECTED = "expected what `kubectl get -o yaml` or `-o json` prints: an object or List with kind and metadata.name"
 

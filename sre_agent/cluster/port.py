@@ -6,10 +6,10 @@ Every write is one request with its preconditions; nothing here retries.
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import Protocol
 
-from sre_agent.objects import Object as Object
+from sre_agent.objects import Object
 
 FIELD_MANAGER = "sre-agent"
 
@@ -69,7 +69,7 @@ class Resource(Enum):
 RESOURCE_OF_KIND = {resource.kind: resource for resource in Resource}
 
 
-class WriteVerb(str, Enum):
+class WriteVerb(StrEnum):
     """What a write does to its object."""
 
     PATCH = "patch"

@@ -14,8 +14,8 @@ from typing import Any
 from sre_agent import objects
 from sre_agent.cluster import manifest
 from sre_agent.cluster.normal_form import EXPECTED, Placed, objects_in
-from sre_agent.cluster.port import Object
 from sre_agent.errors import BadInput
+from sre_agent.objects import Object
 
 MAX_BYTES = 200 * 2**20
 """A recording larger than this, all files together, is refused rather than read into memory."""

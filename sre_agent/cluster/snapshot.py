@@ -12,9 +12,10 @@ from uuid import NAMESPACE_URL, uuid5
 from sre_agent import objects
 from sre_agent.cluster import admission, eviction, strategic_merge
 from sre_agent.cluster.normal_form import resource_of
-from sre_agent.cluster.port import Conflict, NotFound, Object, Refused, Resource, Write, WriteVerb
+from sre_agent.cluster.port import Conflict, NotFound, Refused, Resource, Write, WriteVerb
 from sre_agent.cluster.recording import Recording
 from sre_agent.cluster.strategic_merge import copy
+from sre_agent.objects import Object
 
 _Key = tuple[str | None, str]
 

@@ -10,7 +10,8 @@ list that is not in it is atomic: it is replaced whole (Node taints, tolerations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from sre_agent.cluster.port import Object, Refused
+from sre_agent.cluster.port import Refused
+from sre_agent.objects import Object
 
 MERGE_KEYS = {
     "addresses": "type",

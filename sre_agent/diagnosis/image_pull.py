@@ -7,10 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sre_agent.cluster.port import Object
 from sre_agent.diagnosis.image_cause import ImageCause, cause_in, image_in
 from sre_agent.diagnosis.pod_events import STARTED_REASONS, container_of_event, last_of, moment_of
-from sre_agent.objects import all_statuses, containers, init_containers, waiting_reason
+from sre_agent.objects import Object, all_statuses, containers, init_containers, waiting_reason
 
 IMAGE_PULL_REASONS = frozenset(
     {

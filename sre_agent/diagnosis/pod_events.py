@@ -4,8 +4,7 @@ import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from sre_agent.cluster.port import Object
-from sre_agent.objects import event_time
+from sre_agent.objects import Object, event_time
 
 SANDBOX_REASONS = frozenset({"FailedCreatePodSandBox", "FailedPodSandBoxStatus"})
 STARTED_REASONS = frozenset({"Pulled", "Created", "Started"})

@@ -1,8 +1,8 @@
 """Which containers of a pod show a symptom that a remediation could cure, for alerts that name no container."""
 
-from sre_agent.cluster.port import Object
 from sre_agent.diagnosis.image_pull import image_pulls
 from sre_agent.diagnosis.terminations import crashes, oom_kills
+from sre_agent.objects import Object
 
 NEAR_LIMIT_ALERTS = frozenset({"KubePodMemoryNearLimit"})
 """Alerts about a container that still runs: its status shows no symptom, and needs none."""

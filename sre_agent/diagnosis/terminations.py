@@ -8,9 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sre_agent.cluster.port import Object
 from sre_agent.diagnosis.pod_events import container_of_event
-from sre_agent.objects import all_statuses, terminations, time_of, waiting_reason
+from sre_agent.objects import Object, all_statuses, terminations, time_of, waiting_reason
 
 OOM_KILLED = "OOMKilled"
 SIGKILL_EXIT_CODE = 137

@@ -2,11 +2,11 @@
 
 from datetime import datetime
 
-from sre_agent.cluster.port import FIELD_MANAGER, Object
+from sre_agent.cluster.port import FIELD_MANAGER
 from sre_agent.evidence import WorkloadEvidence
 from sre_agent.facts import Facts
 from sre_agent.guards.ownership import TEMPLATE_TOOLS
-from sre_agent.objects import created_at, time_of, uid
+from sre_agent.objects import Object, created_at, time_of, uid
 from sre_agent.run import Change, Judgement, Verdict
 
 

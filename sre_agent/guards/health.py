@@ -1,10 +1,9 @@
 """Guard 8: what must stay alive: enough Ready nodes, and one ready replica of every workload that has one."""
 
-from sre_agent.cluster.port import Object
 from sre_agent.evidence import NodeEvidence, WorkloadEvidence
 from sre_agent.facts import Facts
 from sre_agent.guards.ownership import TEMPLATE_TOOLS
-from sre_agent.objects import name, node_ready, node_schedulable, pod_ready, terminating
+from sre_agent.objects import Object, name, node_ready, node_schedulable, pod_ready, terminating
 from sre_agent.run import Change, Judgement, Verdict
 from sre_agent.tools.drain import workloads_left_without_ready
 

@@ -4,10 +4,9 @@ A reconciler would take the change back, an autoscaler would fight it: then a pe
 reconcile, so it does not block unless SRE_AGENT_HELM says so.
 """
 
-from sre_agent.cluster.port import Object
 from sre_agent.evidence import WorkloadEvidence
 from sre_agent.facts import Facts
-from sre_agent.objects import annotations, labels
+from sre_agent.objects import Object, annotations, labels
 from sre_agent.run import Change, Judgement, Verdict
 
 TEMPLATE_TOOLS = frozenset({"increase_memory_limit", "fix_imagepullbackoff", "rollback_deployment"})

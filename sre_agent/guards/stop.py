@@ -3,10 +3,9 @@
 from fnmatch import fnmatchcase
 
 from sre_agent.alert import AlertStatus
-from sre_agent.cluster.port import Object
 from sre_agent.evidence import WorkloadEvidence
 from sre_agent.facts import Facts
-from sre_agent.objects import annotations, labels
+from sre_agent.objects import Object, annotations, labels
 from sre_agent.objects import terminating as is_terminating
 from sre_agent.run import Change, Judgement, Verdict
 

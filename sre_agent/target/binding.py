@@ -7,9 +7,10 @@ namespace is ever searched. Everything that does not fit is an `Unbound` with th
 from collections.abc import Iterable
 
 from sre_agent.alert import Alert
-from sre_agent.cluster.port import RESOURCE_OF_KIND, Cluster, NotFound, Object, Resource
+from sre_agent.cluster.port import RESOURCE_OF_KIND, Cluster, NotFound, Resource
 from sre_agent.diagnosis import NEAR_LIMIT_ALERTS, symptomatic_containers
 from sre_agent.objects import (
+    Object,
     containers,
     controlled_by,
     controller_of,

@@ -7,9 +7,9 @@ when it has proved itself and nobody else may still need the cordon.
 from collections.abc import Iterator
 from datetime import timedelta
 
-from sre_agent.cluster.port import Object, Resource, Write, WriteVerb
+from sre_agent.cluster.port import Resource, Write, WriteVerb
 from sre_agent.evidence import Evidence, NodeEvidence
-from sre_agent.objects import annotations, name, namespace, resource_version, terminating, uid
+from sre_agent.objects import Object, annotations, name, namespace, resource_version, terminating, uid
 from sre_agent.run import Assessment, Change, FieldChange, Judgement, Verdict
 from sre_agent.tools.node_rules import (
     node_evidence,

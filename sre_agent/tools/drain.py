@@ -8,9 +8,9 @@ Protects the promise that nothing is evicted from a node that is not cordoned, a
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from sre_agent.cluster.port import Object, Resource, Write, WriteVerb
+from sre_agent.cluster.port import Resource, Write, WriteVerb
 from sre_agent.evidence import Evidence, NodeEvidence
-from sre_agent.objects import controller_of, name, namespace, pod_finished, pod_ready, terminating, uid
+from sre_agent.objects import Object, controller_of, name, namespace, pod_finished, pod_ready, terminating, uid
 from sre_agent.run import Assessment, Change, FieldChange, Judgement, StepStatus, Verdict
 from sre_agent.target import Subject
 from sre_agent.tools.drain_filters import pod_key

@@ -7,8 +7,7 @@ forbids now. The rules are those of the API server 1.37 (pkg/registry/core/pod/s
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sre_agent.cluster.port import Object
-from sre_agent.objects import condition, labels, matches, name, namespace, pod_finished, pod_phase, pod_ready
+from sre_agent.objects import Object, condition, labels, matches, name, namespace, pod_finished, pod_phase, pod_ready
 from sre_agent.objects import terminating as is_terminating
 
 MAX_DISRUPTED_PODS = 2000

@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from sre_agent.cluster.port import Object
-from sre_agent.objects import annotations, controller_of, labels, name, namespace, pod_finished, terminating
+from sre_agent.objects import Object, annotations, controller_of, labels, name, namespace, pod_finished, terminating
 from sre_agent.tools.node_state import UNREACHABLE_TAINT
 
 MIRROR_POD = "kubernetes.io/config.mirror"

@@ -7,9 +7,8 @@ reason, in a stable order (namespace, name).
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from sre_agent.cluster.port import Object
 from sre_agent.evidence import NodeEvidence
-from sre_agent.objects import name, namespace
+from sre_agent.objects import Object, name, namespace
 from sre_agent.tools.drain_budgets import play_budgets
 from sre_agent.tools.drain_filters import (
     DEFAULT_FLAGS,

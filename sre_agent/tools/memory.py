@@ -6,11 +6,11 @@ number: 256Mi below 256Mi, else twice, never above the cap.
 
 from dataclasses import replace
 
-from sre_agent.cluster.port import Cluster, Object
+from sre_agent.cluster.port import Cluster
 from sre_agent.diagnosis import NEAR_LIMIT_ALERTS as NEAR_LIMIT_ALERTS
 from sre_agent.diagnosis import oom_event_notes, oom_kills
 from sre_agent.evidence import Evidence, WorkloadEvidence, read_workload
-from sre_agent.objects import container
+from sre_agent.objects import Object, container
 from sre_agent.quantity import QuantityError, bytes_of, format_bytes
 from sre_agent.run import Assessment, Change, FieldChange, Judgement
 from sre_agent.target import Subject

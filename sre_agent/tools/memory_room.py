@@ -7,9 +7,8 @@ Deployment. What could not be read means no.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sre_agent.cluster.port import Object
 from sre_agent.evidence import WorkloadEvidence
-from sre_agent.objects import containers, init_containers, name
+from sre_agent.objects import Object, containers, init_containers, name
 from sre_agent.quantity import bytes_of, format_bytes, parse
 from sre_agent.run import Judgement
 from sre_agent.tools.workload_rules import memory, refusal

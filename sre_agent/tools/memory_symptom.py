@@ -4,10 +4,9 @@ Called by `memory`. A kill counts only by its reason and only of the template as
 not matter then, since the alert that is firing is about that kill.
 """
 
-from sre_agent.cluster.port import Object
 from sre_agent.diagnosis import NEAR_LIMIT_ALERTS, OomKill, oom_event_notes, oom_kills
 from sre_agent.evidence import WorkloadEvidence
-from sre_agent.objects import condition_status, container, container_statuses, created_at, name
+from sre_agent.objects import Object, condition_status, container, container_statuses, created_at, name
 from sre_agent.quantity import bytes_of
 from sre_agent.run import Judgement
 from sre_agent.tools.types import ToolContext

@@ -3,8 +3,9 @@
 Used by `cordon` and `drain`. Each rule is a pure function: what speaks against the change, or None.
 """
 
-from sre_agent.cluster.port import Object, Resource
+from sre_agent.cluster.port import Resource
 from sre_agent.evidence import Evidence, NodeEvidence
+from sre_agent.objects import Object
 from sre_agent.run import Judgement, Verdict
 from sre_agent.tools.node_state import confirmed_not_ready, is_control_plane, leaving, readiness
 from sre_agent.tools.types import Permission

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from sre_agent.cluster.port import FIELD_MANAGER, Object
-from sre_agent.objects import annotations, condition, labels, node_schedulable, terminating, time_of
+from sre_agent.cluster.port import FIELD_MANAGER
+from sre_agent.objects import Object, annotations, condition, labels, node_schedulable, terminating, time_of
 
 CORDONED_BY_US = "sre-agent/cordoned"
 """Annotation on a node that this agent cordoned; its value is the incident id, or `replay`."""

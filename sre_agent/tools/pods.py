@@ -3,10 +3,10 @@
 Collected by the registry. Read-only; that something is not there is an answer.
 """
 
-from sre_agent.cluster.port import Cluster, NotFound, Object, Refused, Resource
+from sre_agent.cluster.port import Cluster, NotFound, Refused, Resource
 from sre_agent.diagnosis import container_of_event, oom_kills, oom_spoken_of, sandbox_failed
 from sre_agent.evidence import events_of
-from sre_agent.objects import containers, event_time
+from sre_agent.objects import Object, containers, event_time
 from sre_agent.target import Subject
 from sre_agent.tools.types import DiagnosticTool, Permission, Tool, ToolContext, ToolModel, WorkloadInput
 

@@ -7,11 +7,12 @@ recommended: it takes back somebody's release.
 from dataclasses import dataclass
 from datetime import datetime
 
-from sre_agent.cluster.port import Cluster, Object
+from sre_agent.cluster.port import Cluster
 from sre_agent.cluster.strategic_merge import diff
 from sre_agent.diagnosis import crashes, image_pulls
 from sre_agent.evidence import Evidence, WorkloadEvidence, read_workload
 from sre_agent.objects import (
+    Object,
     all_statuses,
     containers,
     controlled_by,

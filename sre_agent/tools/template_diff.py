@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from sre_agent.cluster.port import Object
+from sre_agent.objects import Object
 from sre_agent.run import FieldChange
 
 POD_TEMPLATE_HASH = "pod-template-hash"

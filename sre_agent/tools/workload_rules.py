@@ -6,9 +6,10 @@ read (uid, resourceVersion), and that the patch holds only what changes.
 
 from typing import Any
 
-from sre_agent.cluster.port import Object, Resource, Write, WriteVerb
+from sre_agent.cluster.port import Resource, Write, WriteVerb
 from sre_agent.evidence import Evidence, WorkloadEvidence
 from sre_agent.objects import (
+    Object,
     init_containers,
     pod_template,
     resource_version,

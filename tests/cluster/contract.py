@@ -11,17 +11,8 @@ from typing import Any
 
 import pytest
 
-from sre_agent.cluster.port import (
-    Cluster,
-    Conflict,
-    NotFound,
-    Object,
-    Refused,
-    Resource,
-    TooManyRequests,
-    Write,
-    WriteVerb,
-)
+from sre_agent.cluster.port import Cluster, Conflict, NotFound, Refused, Resource, TooManyRequests, Write, WriteVerb
+from sre_agent.objects import Object
 
 ClusterFactory = Callable[[list[Object]], Awaitable[Cluster]]
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from sre_agent.cluster.port import Object
+from sre_agent.objects import Object
 
 NAMES = ["alpha", "beta", "gamma", "delta"]
 _TEXT = st.sampled_from(["", "a", "b", "on", "1"])

@@ -11,9 +11,10 @@ import pytest
 
 from sre_agent.cluster import recording
 from sre_agent.cluster.normal_form import resource_of
-from sre_agent.cluster.port import Object, Resource
+from sre_agent.cluster.port import Resource
 from sre_agent.cluster.recording import from_objects, load, newest_time
 from sre_agent.errors import BadInput
+from sre_agent.objects import Object
 
 POD = "apiVersion: v1\nkind: Pod\nmetadata: {name: %s, namespace: demo}\n"
 CORPUS = os.environ.get("SRE_AGENT_TEST_CORPUS")

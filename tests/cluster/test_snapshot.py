@@ -3,18 +3,10 @@
 import pytest
 
 from sre_agent.cluster import strategic_merge
-from sre_agent.cluster.port import (
-    Conflict,
-    NotFound,
-    Object,
-    Refused,
-    Resource,
-    TooManyRequests,
-    Write,
-    WriteVerb,
-)
+from sre_agent.cluster.port import Conflict, NotFound, Refused, Resource, TooManyRequests, Write, WriteVerb
 from sre_agent.cluster.recording import Recording, from_objects
 from sre_agent.cluster.snapshot import SnapshotCluster
+from sre_agent.objects import Object
 from tests.cluster.contract import NAMESPACE, budget, deletion, deployment, eviction, image_patch, node, patch, pod
 
 LOG = "".join(f"line {number}\n" for number in range(5))

@@ -2,9 +2,10 @@
 
 import pytest
 
-from sre_agent.cluster.port import Cluster, Object
+from sre_agent.cluster.port import Cluster
 from sre_agent.cluster.recording import from_objects
 from sre_agent.cluster.snapshot import SnapshotCluster
+from sre_agent.objects import Object
 from tests.cluster.contract import ClusterContract, ClusterFactory
 
 

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from sre_agent.cluster.port import Object, Refused
+from sre_agent.cluster.port import Refused
 from sre_agent.cluster.strategic_merge import MERGE_KEYS, apply, copy, diff
+from sre_agent.objects import Object
 from tests.cluster.pod_templates import POD_TEMPLATES
 
 ORIGINAL: Object = {

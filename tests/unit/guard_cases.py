@@ -7,9 +7,10 @@ from typing import Any
 from uuid import uuid4
 
 from sre_agent.alert import Alert, AlertStatus
-from sre_agent.cluster.port import Object, Resource, Write, WriteVerb
+from sre_agent.cluster.port import Resource, Write, WriteVerb
 from sre_agent.evidence import NodeEvidence, WorkloadEvidence
 from sre_agent.facts import Facts
+from sre_agent.objects import Object
 from sre_agent.run import Change, FieldChange, Mode
 from sre_agent.runbook import Runbook, Step
 from sre_agent.settings import load
