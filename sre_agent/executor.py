@@ -14,6 +14,7 @@ from sre_agent import gates, guards, records
 from sre_agent.alert import Alert
 from sre_agent.cluster.port import Clock, Cluster, ClusterError, Write
 from sre_agent.conclusion import conclude, summary
+from sre_agent.diagnosis import NEAR_LIMIT_ALERTS
 from sre_agent.errors import Unreachable
 from sre_agent.event import ErrorRaised, Escalated, Event
 from sre_agent.execution import Execution, event_about, execute
@@ -37,7 +38,6 @@ from sre_agent.runbook import Runbooks, Step
 from sre_agent.settings import Settings
 from sre_agent.store import ActiveRun, LostFence, Store
 from sre_agent.target import Subject, Target, Unbound, bind
-from sre_agent.tools.memory import NEAR_LIMIT_ALERTS
 from sre_agent.tools.registry import TOOLS, subject_of_runbook
 from sre_agent.tools.types import DiagnosticTool, Limits, RemediationTool, ToolContext
 from sre_agent.tools.validate import Rejected, ValidatedCall, validate

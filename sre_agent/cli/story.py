@@ -82,22 +82,26 @@ def _target(target: Target | None) -> str:
 
 def _tell_step(out: Console, step: StepRecord) -> None:
     mark, style = MARKS[step.status]
+    against = [entry for entry in step.judgements if entry.verdict is not Verdict.ALLOW]
     why = step.gate if step.status in {StepStatus.SKIPPED, StepStatus.PLANNED} else step.reason
-    text = f"{step.step} {step.status.value}" + (f": {why}" if why else "")
+    text = f"{step.step} {step.status.value}" + (f": {why}" if why and not against else "")
     _wrapped(out, text, first=f"  {mark} ", rest="    ", style=style)
     if step.status is StepStatus.DONE and not step.change:
         for line in _seen(step):
             _wrapped(out, line, first="      ", rest="      ", style="dim")
-    for judgement in _blocking(step):
-        if step.status is StepStatus.REFUSED:
-            _wrapped(out, f"allowed by: {judgement.allowed_by}", first="      ", rest="        ")
-        if judgement.by_hand:
-            _wrapped(out, f"by hand: {judgement.by_hand}", first="      ", rest="        ")
+    for pod in (step.result or {}).get("left", ()):
+        _wrapped(out, f"stays: {pod['pod']}, {pod['reason']}", first="      ", rest="        ", style="dim")
+    for judgement in step.judgements:
+        _tell_judgement(out, judgement)
 
 
-def _blocking(step: StepRecord) -> list[Judgement]:
-    worst = max((judgement.verdict for judgement in step.judgements), default=Verdict.ALLOW)
-    return [entry for entry in step.judgements if entry.verdict is worst is not Verdict.ALLOW]
+def _tell_judgement(out: Console, judgement: Judgement) -> None:
+    """Which rule spoke, what it said, what would allow the change, and what to type meanwhile."""
+    _wrapped(out, f"{judgement.rule}: {judgement.reason}", first="      ", rest="        ")
+    if judgement.verdict is not Verdict.ALLOW:
+        _wrapped(out, f"allowed by: {judgement.allowed_by}", first="        ", rest="          ", style="dim")
+    if judgement.by_hand:
+        _wrapped(out, f"by hand: {judgement.by_hand}", first="        ", rest="          ", style="dim")
 
 
 def _seen(step: StepRecord) -> Iterator[str]:

@@ -5,8 +5,7 @@ from sre_agent.evidence import WorkloadEvidence
 from sre_agent.facts import Facts
 from sre_agent.objects import annotations, container, pod_template
 from sre_agent.run import Change, Judgement, Verdict
-
-FALLBACK_ANNOTATION = "sre-agent/fallback-image"
+from sre_agent.tools.images import FALLBACK_ANNOTATION
 
 
 def image(facts: Facts, change: Change) -> Judgement | None:

@@ -13,7 +13,7 @@ from sre_agent.run import Change, Judgement, Verdict
 def evidence_age(facts: Facts, change: Change) -> Judgement | None:
     """Evidence older than SRE_AGENT_EVIDENCE_MAX_AGE is a memory, not evidence."""
     age, limit = facts.now - facts.evidence.read_at, facts.settings.evidence_max_age
-    if age <= limit:
+    if not limit or age <= limit:
         return None
     return Judgement(
         rule="evidence-age",

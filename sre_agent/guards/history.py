@@ -6,10 +6,10 @@ Unknown and cut-off actions count as done; failed ones changed nothing and do no
 from collections.abc import Iterator
 from datetime import timedelta
 
+from sre_agent.diagnosis import NEAR_LIMIT_ALERTS
 from sre_agent.facts import Facts
 from sre_agent.run import Change, Judgement, Outcome, StepStatus, Verdict
 from sre_agent.store import PastAction
-from sre_agent.tools.memory import NEAR_LIMIT_ALERTS
 
 OPPOSITES = {
     "cordon_node": ("uncordon_node",),

@@ -14,6 +14,7 @@ from sre_agent.run import Change, Judgement, Mode, StepRecord, StepStatus, Verdi
 from sre_agent.runbook import Step
 from tests.unit.guard_cases import (
     NOW,
+    WORKLOAD,
     alert,
     change,
     deployment,
@@ -272,6 +273,11 @@ WORKLOAD_CASES = [
     # 4 fresh
     pytest.param(workload(read_at=NOW - timedelta(seconds=60)), {}, id="evidence of exactly 60 seconds"),
     pytest.param(workload(read_at=NOW - timedelta(seconds=61)), {"evidence-age": "REFUSE"}, id="evidence too old"),
+    pytest.param(
+        facts(workload_evidence(read_at=NOW - HOURS), environment={"SRE_AGENT_EVIDENCE_MAX_AGE": "0"}),
+        {},
+        id="the evidence limit switched off",
+    ),
     pytest.param(
         workload(pod=pod() | {"metadata": {"name": "cart-1", "uid": "another"}}),
         {"same-target": "REFUSE"},
@@ -617,6 +623,19 @@ def test_a_window_that_passes_says_when() -> None:
     given = facts(past_actions=(past("increase_memory_limit", 20 * MINUTES),))
     (judgement,) = guards.judge(given, change())
     assert judgement.retry_at == NOW + 10 * MINUTES
+
+
+def test_without_the_controller_only_the_runbooks_image_counts() -> None:
+    step = Step(name="patch_image", tool="fix_imagepullbackoff")
+    given = facts(workload_evidence(controller=None), step=step)
+    assert "image-bound" not in stops(given, image_change("registry.example/fallback:1.0"))
+    assert stops(given, image_change("registry.example/own:2.0"))["image-bound"] == "REFUSE"
+
+
+def test_a_bare_pod_is_compared_by_its_own_uid() -> None:
+    bare = replace(WORKLOAD, kind="Pod", name="cart-1", uid="uid-pod")
+    given = replace(facts(workload_evidence(controller=None)), target=bare)
+    assert "same-target" not in stops(given, change(tool="delete_pod"))
 
 
 def test_a_runbook_without_a_fallback_image_allows_no_image() -> None:
