@@ -4,29 +4,18 @@ Called by the executor at the end of a run. Pure.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime
 
-from sre_agent.cluster.port import Write
 from sre_agent.run import RunRecord, RunStatus, StepRecord, StepStatus, Verdict
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Conclusion:
-    """The end of a run. `escalation` is why a person is told; `retry_at` when what forbade the change will pass."""
+def conclude(run: RunRecord, *, error: str | None, recorded: bool) -> RunRecord:
+    """The run with its end, summed up from its steps.
 
-    status: RunStatus
-    action_taken: str | None
-    action_recommended: str | None
-    action_error: str | None
-    planned_writes: tuple[Write, ...]
-    escalation: str | None
-    retry_at: datetime | None
-    notes: tuple[str, ...]
-
-
-def conclude(steps: Sequence[StepRecord], *, error: str | None, recorded: bool) -> Conclusion:
-    """Sums up the steps of a run; `error` is what cut it short, `recorded` whether the cluster is a snapshot."""
+    `error` is what cut it short, `recorded` whether the cluster is a snapshot.
+    """
+    steps = run.steps
     failures = [f"{step.step}: {step.reason}" for step in steps if step.status is StepStatus.FAILED]
     unproven = [f"{step.step}: {step.reason}" for step in steps if step.status is StepStatus.UNKNOWN]
     refusals = [f"{step.step}: {step.reason}" for step in steps if _leaves_symptom(step)]
@@ -38,15 +27,16 @@ def conclude(steps: Sequence[StepRecord], *, error: str | None, recorded: bool) 
         status = RunStatus.ESCALATED
     else:
         status = RunStatus.SUCCEEDED
-    return Conclusion(
+    return replace(
+        run,
         status=status,
         action_taken=taken,
         action_recommended=_joined(step for step in steps if step.status is StepStatus.PROPOSED),
         action_error="; ".join(([error] if error else []) + failures + unproven) or None,
         planned_writes=tuple(write for change in proposed for write in change.writes),
-        escalation="; ".join(unproven + refusals) or None,
-        retry_at=_retry_at(steps),
         notes=_notes(taken, recorded=recorded),
+        escalation="; ".join(unproven + refusals) if status is RunStatus.ESCALATED else None,
+        retry_at=_retry_at(steps),
     )
 
 
@@ -63,7 +53,7 @@ def summary(record: RunRecord) -> str:
 
 
 def _leaves_symptom(step: StepRecord) -> bool:
-    """A refusal leaves the symptom unless everything that refused says that there is nothing left to do."""
+    """A refusal leaves the symptom, unless one of its reasons is that there is nothing left to do."""
     if step.status is not StepStatus.REFUSED:
         return False
     refusing = [judgement for judgement in step.judgements if judgement.verdict is Verdict.REFUSE]

@@ -7,7 +7,7 @@ failed (nothing changed) or unknown.
 from dataclasses import dataclass
 from datetime import datetime
 
-from sre_agent.cluster.port import Cluster, ClusterError, Conflict, NotFound, TooManyRequests, UnknownOutcome, Write
+from sre_agent.cluster.port import Cluster, ClusterError, Conflict, NotFound, UnknownOutcome, Write
 from sre_agent.objects import Object
 from sre_agent.run import Change, Outcome
 from sre_agent.tools.drain import drained_action
@@ -31,21 +31,27 @@ class Execution:
 
 async def execute(cluster: Cluster, change: Change) -> Execution:
     """Sends every write of a change once. Never raises ClusterError: a failure is a value here."""
-    if change.tool == "drain_node":
-        return await _evict(cluster, change)
-    accepted: list[Write] = []
-    for write in change.writes:
-        try:
-            await cluster.write(write, dry_run=True)
-            await cluster.write(write)
-        except UnknownOutcome as error:
-            return _ended(Outcome.UNKNOWN, change, accepted, str(error))
-        except Conflict as error:
-            return _ended(Outcome.FAILED, change, accepted, str(error), conflict=not accepted)
-        except ClusterError as error:
-            return _ended(Outcome.FAILED, change, accepted, str(error))
-        accepted.append(write)
-    return _ended(Outcome.DONE, change, accepted, None)
+    return await _evict(cluster, change) if change.evicts else await _write(cluster, change)
+
+
+async def _write(cluster: Cluster, change: Change) -> Execution:
+    """The one write of a change, after its dry run. A dry run changes nothing, whatever becomes of its answer."""
+    (write,) = change.writes
+    sent = False
+    try:
+        await cluster.write(write, dry_run=True)
+        sent = True
+        await cluster.write(write)
+    except ClusterError as error:
+        unknown = sent and isinstance(error, UnknownOutcome)
+        return Execution(
+            outcome=Outcome.UNKNOWN if unknown else Outcome.FAILED,
+            action=change.action,
+            writes=(),
+            detail=str(error),
+            conflict=isinstance(error, Conflict),
+        )
+    return Execution(outcome=Outcome.DONE, action=change.action, writes=(write,))
 
 
 async def _evict(cluster: Cluster, change: Change) -> Execution:
@@ -61,33 +67,22 @@ async def _evict(cluster: Cluster, change: Change) -> Execution:
             continue
         except UnknownOutcome as error:
             unknown.append(f"{pod}: {error}")
-        except Conflict:
-            stayed.append(f"{pod}: another pod of this name is there now")
-        except TooManyRequests as error:
-            stayed.append(f"{pod}: {error}")
         except ClusterError as error:
             stayed.append(f"{pod}: {error}")
         else:
             accepted.append(write)
-    action = drained_action(change.target.name, len(accepted), _left(change) + len(stayed) + len(unknown))
     if unknown:
         outcome = Outcome.UNKNOWN
     elif stayed and not accepted:
         outcome = Outcome.FAILED
     else:
         outcome = Outcome.DONE
-    return Execution(outcome=outcome, action=action, writes=tuple(accepted), detail="; ".join(unknown + stayed) or None)
-
-
-def _left(change: Change) -> int:
-    """How many pods the plan leaves, as its action string says."""
-    return int(change.action.rpartition("left=")[2])
-
-
-def _ended(
-    outcome: Outcome, change: Change, accepted: list[Write], detail: str | None, *, conflict: bool = False
-) -> Execution:
-    return Execution(outcome=outcome, action=change.action, writes=tuple(accepted), detail=detail, conflict=conflict)
+    return Execution(
+        outcome=outcome,
+        action=drained_action(change.target.name, len(accepted), change.leaves + len(stayed) + len(unknown)),
+        writes=tuple(accepted),
+        detail="; ".join(unknown + stayed) or None,
+    )
 
 
 def event_about(change: Change, execution: Execution, incident_id: int | None, now: datetime) -> Object:

@@ -14,9 +14,7 @@ from sre_agent.runbook import Runbook, Step
 from sre_agent.settings import Settings
 from sre_agent.store import PastAction, Store
 from sre_agent.target import Target
-
-HISTORY_WINDOW = timedelta(days=8)
-"""How far back past actions are read: the longest pause (7 days) and a day of margin."""
+from sre_agent.tools.types import ToolContext
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,40 +37,30 @@ class Facts:
     earlier: tuple[StepRecord, ...]
 
 
-async def read_evidence(cluster: Cluster, target: Target, now: datetime) -> Evidence:
-    """Reads the objects around a target; raises ClusterError where the target itself cannot be read."""
-    read = read_node if target.kind == "Node" else read_workload
-    return await read(cluster, target, now)
-
-
-async def gather(
-    *,
-    cluster: Cluster,
-    store: Store,
-    settings: Settings,
-    mode: Mode,
-    scope: str,
-    alert: Alert,
-    runbook: Runbook,
-    step: Step,
-    target: Target,
-    earlier: tuple[StepRecord, ...],
-    now: datetime,
-) -> Facts:
+async def gather(context: ToolContext, *, step: Step, mode: Mode, scope: str, cluster: Cluster, store: Store) -> Facts:
     """Reads everything once. Raises ClusterError, or Unreachable where the store is away."""
+    read = read_node if context.target.kind == "Node" else read_workload
     return Facts(
-        now=now,
-        settings=settings,
+        now=context.now,
+        settings=context.settings,
         mode=mode,
-        alert=alert,
-        runbook=runbook,
+        alert=context.alert,
+        runbook=context.runbook,
         step=step,
-        target=target,
-        evidence=await read_evidence(cluster, target, now),
+        target=context.target,
+        evidence=await read(cluster, context.target, context.now),
         past_actions=tuple(
             await store.past_actions(
-                scope=scope, cluster=settings.cluster, target_key=target.key, since=now - HISTORY_WINDOW
+                scope=scope,
+                cluster=context.settings.cluster,
+                target_key=context.target.key,
+                since=context.now - _longest_pause(context.settings),
             )
         ),
-        earlier=earlier,
+        earlier=context.earlier,
     )
+
+
+def _longest_pause(settings: Settings) -> timedelta:
+    """How far back some guard looks."""
+    return max(settings.cooldown, settings.action_window, settings.near_limit_pause, settings.opposite_pause)

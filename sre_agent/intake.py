@@ -10,7 +10,7 @@ from datetime import datetime
 from uuid import UUID
 
 from sre_agent.alert import Alert, AlertStatus
-from sre_agent.cluster.port import Cluster, NotFound, Resource
+from sre_agent.cluster.port import Cluster, ClusterError, NotFound, Resource
 from sre_agent.event import Event, WebhookReceived
 from sre_agent.incident import Origin
 from sre_agent.objects import node_ready
@@ -142,12 +142,15 @@ async def _resolve(
 
 
 async def _still_not_ready(cluster: Cluster | None, node: str) -> bool:
+    """Whether the node is there and not Ready; what cannot be read keeps the incident open."""
     if cluster is None:
         return False
     try:
         return not node_ready(await cluster.get(Resource.NODES, None, node))
     except NotFound:
         return False
+    except ClusterError:
+        return True
 
 
 def _subject(alert: Alert, runbook: Runbook) -> Subject | None:

@@ -35,6 +35,15 @@ def annotations(obj: Object) -> dict[str, str]:
     return obj.get("metadata", {}).get("annotations") or {}
 
 
+OPT_OUT = "sre-agent/ignore"
+"""The label or annotation by which an object, a pod or a namespace is left alone."""
+
+
+def opted_out(obj: Object) -> bool:
+    """Whether the object carries `sre-agent/ignore=true` as a label or an annotation."""
+    return any(str(held.get(OPT_OUT)).lower() == "true" for held in (labels(obj), annotations(obj)))
+
+
 def terminating(obj: Object) -> bool:
     return bool(obj.get("metadata", {}).get("deletionTimestamp"))
 

@@ -1,24 +1,33 @@
-"""Turns what happened in a run into its records: a step's record, and the events that are stored.
+"""Turns what happened in a run into its records: the steps, the rows, and the events that are stored.
 
-Called by the executor. Pure.
+Called by the executor, and for a plan by the replay. Pure; keeps every reason that was given.
 """
 
-from sre_agent import guards
+from dataclasses import replace
+
+from sre_agent.alert import Alert
+from sre_agent.diagnosis import NEAR_LIMIT_ALERTS
 from sre_agent.event import Event, Final, FinalState, IntentRecorded, OutcomeRecorded, StepTaken
 from sre_agent.execution import Execution
+from sre_agent.routing import Route
 from sre_agent.run import (
     Assessment,
     Change,
     Judgement,
+    Mode,
     Outcome,
     RunRecord,
+    RunStatus,
     StepRecord,
     StepStatus,
     Verdict,
+    refusal,
+    worst,
 )
 from sre_agent.runbook import Step
 from sre_agent.store import NewAction
 from sre_agent.target import Unbound
+from sre_agent.tools.types import ToolModel
 from sre_agent.tools.validate import ValidatedCall
 from sre_agent.views import step_json, write_json
 
@@ -28,50 +37,54 @@ def closed(step: Step, status: StepStatus, *, gate: str | None = None, reason: s
     return StepRecord(step=step.name, tool=step.tool, status=status, gate=gate, reason=reason)
 
 
-def unbound(step: Step, found: Unbound) -> StepRecord:
-    """A step of a run that has no target."""
-    judgement = Judgement(
-        rule="target",
-        verdict=Verdict.REFUSE,
-        reason=found.reason,
-        allowed_by="an alert whose labels name an object that is there",
-        settled=found.settled,
+def planned(alert: Alert, chosen: Route, mode: Mode) -> RunRecord:
+    """What would be walked, where there is no cluster to walk it on. It is not stored."""
+    return RunRecord(
+        incident_id=None,
+        run_id=None,
+        alert=alert,
+        target=None,
+        runbook_id=chosen.runbook.id,
+        route_reason=chosen.reason,
+        mode=mode,
+        status=RunStatus.PLANNED,
+        steps=tuple(closed(step, StepStatus.PLANNED, gate=str(step.gate) or None) for step in chosen.runbook.workflow),
+        notes=("no cluster: give --snapshot PATH, or put cluster.yaml beside the payload",),
     )
+
+
+def diagnosed(step: Step, call: ValidatedCall, output: ToolModel) -> StepRecord:
+    """A step that looked, with what it saw."""
     return StepRecord(
         step=step.name,
-        tool=step.tool,
-        status=StepStatus.REFUSED,
-        reason=found.reason,
-        judgements=(judgement,),
+        tool=call.tool,
+        status=StepStatus.DONE,
+        arguments=call.arguments,
+        result=output.model_dump(mode="json"),
     )
+
+
+def unbound(step: Step, found: Unbound) -> StepRecord:
+    """A step of a run that has no target."""
+    allowed_by = "an alert whose labels name an object that is there"
+    judgement = refusal("target", found.reason, allowed_by, settled=found.settled)
+    return replace(closed(step, StepStatus.REFUSED, reason=found.reason), judgements=(judgement,))
 
 
 def judged(
     step: Step,
-    gate: str | None,
     call: ValidatedCall,
     assessment: Assessment,
     judgements: tuple[Judgement, ...],
     execution: Execution | None,
 ) -> StepRecord:
-    """The record of a remediation step: refused, proposed, or what became of the change."""
-    change, verdict = assessment.change, guards.worst(judgements)
-    against = [judgement.reason for judgement in judgements if judgement.verdict is verdict is not Verdict.ALLOW]
-    reason: str | None = "; ".join(against) or None
+    """A step that judged a change: refused, proposed, or what became of it."""
+    status, reason = _what_became(assessment, judgements, execution)
+    change = None if status is StepStatus.REFUSED else assessment.change
     result = dict(assessment.output)
-    if execution is not None and change is not None:
-        status = _STATUS_OF[execution.outcome]
-        reason = execution.detail
-        result |= {"action": execution.action}
-    elif assessment.already is not None and verdict is Verdict.ALLOW:
-        status, reason = StepStatus.DONE, assessment.already
-    elif change is None or verdict is Verdict.REFUSE:
-        status, change = StepStatus.REFUSED, None
-    else:
-        status = StepStatus.PROPOSED
-        result |= {"action": change.action}
     if change is not None:
         result |= {
+            "action": execution.action if execution else change.action,
             "diff": [{"path": line.path, "before": line.before, "after": line.after} for line in change.diff],
             "kubectl": change.kubectl,
             "notes": list(change.notes),
@@ -81,12 +94,24 @@ def judged(
         tool=call.tool,
         status=status,
         reason=reason,
-        gate=gate,
         arguments=call.arguments,
         result=result or None,
         judgements=judgements,
         change=change,
     )
+
+
+def _what_became(
+    assessment: Assessment, judgements: tuple[Judgement, ...], execution: Execution | None
+) -> tuple[StepStatus, str | None]:
+    verdict = worst(judgements)
+    if execution is not None:
+        return _STATUS_OF[execution.outcome], execution.detail
+    if assessment.already is not None and verdict is Verdict.ALLOW:
+        return StepStatus.DONE, assessment.already
+    refuses = assessment.change is None or verdict is Verdict.REFUSE
+    against = [entry.reason for entry in judgements if entry.verdict is verdict is not Verdict.ALLOW]
+    return StepStatus.REFUSED if refuses else StepStatus.PROPOSED, "; ".join(against) or None
 
 
 _STATUS_OF = {
@@ -96,7 +121,7 @@ _STATUS_OF = {
 }
 
 
-def new_action(change: Change, *, near_limit: bool) -> NewAction:
+def new_action(change: Change, alert: Alert) -> NewAction:
     """The row of an intent: what is about to be sent, completely."""
     return NewAction(
         tool=change.tool,
@@ -107,7 +132,7 @@ def new_action(change: Change, *, near_limit: bool) -> NewAction:
             "writes": [write_json(write) for write in change.writes],
             "undo": [write_json(write) for write in change.undo],
         },
-        near_limit=near_limit,
+        near_limit=alert.name in NEAR_LIMIT_ALERTS,
     )
 
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
+from sre_agent import records
 from sre_agent.agent import Agent, open_agent
 from sre_agent.alert import MAX_BYTES, Alert, AlertStatus, Payload, parse
 from sre_agent.cluster.recording import Recording, load, newest_time
@@ -22,7 +23,7 @@ from sre_agent.incident import Origin
 from sre_agent.intake import Admission, Sender, identify, receive
 from sre_agent.queue import InlineQueue
 from sre_agent.routing import ignored, route
-from sre_agent.run import Mode, RunRecord, RunStatus, Skipped, StepRecord, StepStatus
+from sre_agent.run import Mode, RunRecord, Skipped
 from sre_agent.runbook import Runbooks
 from sre_agent.settings import Settings
 
@@ -142,23 +143,7 @@ def _plan(
     if reason is not None:
         return _skipped(part, Admission(alert=alert, incident_id=None, run_id=None, reason=reason))
     planned.add(key)
-    chosen = route(alert.labels, runbooks)
-    steps = tuple(
-        StepRecord(step=step.name, tool=step.tool, status=StepStatus.PLANNED, gate=str(step.gate) or None)
-        for step in chosen.runbook.workflow
-    )
-    return RunRecord(
-        incident_id=None,
-        run_id=None,
-        alert=alert,
-        target=None,
-        runbook_id=chosen.runbook.id,
-        route_reason=chosen.reason,
-        mode=mode,
-        status=RunStatus.PLANNED,
-        steps=steps,
-        notes=("no cluster: give --snapshot PATH, or put cluster.yaml beside the payload",),
-    )
+    return records.planned(alert, route(alert.labels, runbooks), mode)
 
 
 def _payload_files(name: str) -> list[tuple[str, str]]:

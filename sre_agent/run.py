@@ -3,13 +3,14 @@
 Made by the executor, its tools and its guards; kept by the store; shown by `views`. Nothing here does any work.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import Any
 
 from sre_agent.alert import Alert
-from sre_agent.cluster.port import Write
+from sre_agent.cluster.port import Resource, Write
 from sre_agent.target import Target
 
 
@@ -81,6 +82,41 @@ class Judgement:
     by_hand: str | None = None
 
 
+def refusal(
+    rule: str,
+    reason: str,
+    allowed_by: str,
+    *,
+    settled: bool = False,
+    retry_at: datetime | None = None,
+    by_hand: str | None = None,
+) -> Judgement:
+    """A condition that is not met. `settled`: because nothing is left to do."""
+    return Judgement(
+        rule=rule,
+        verdict=Verdict.REFUSE,
+        reason=reason,
+        allowed_by=allowed_by,
+        settled=settled,
+        retry_at=retry_at,
+        by_hand=by_hand,
+    )
+
+
+def question(
+    rule: str, reason: str, allowed_by: str, *, retry_at: datetime | None = None, by_hand: str | None = None
+) -> Judgement:
+    """What a person has to decide."""
+    return Judgement(
+        rule=rule, verdict=Verdict.ASK, reason=reason, allowed_by=allowed_by, retry_at=retry_at, by_hand=by_hand
+    )
+
+
+def worst(judgements: Iterable[Judgement]) -> Verdict:
+    """ALLOW where nothing speaks against it, else the worst verdict."""
+    return max((judgement.verdict for judgement in judgements), default=Verdict.ALLOW)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FieldChange:
     """One line of the diff that a person sees: `spec...memory`, before, after (None where absent)."""
@@ -96,8 +132,8 @@ class Change:
 
     `action` is the action string (`patch_image:demo/app/app:IMAGE`), `value` the one value set (image, memory
     limit, revision; None for nodes), `kubectl` the command for a person, `undo` the writes that take it back
-    (empty where nothing can), `tool` the remediation that made it, which may differ from the step's tool
-    (a stuck rollout's `fix_imagepullbackoff` proposes `rollback_deployment`).
+    (empty where nothing can), `leaves` how many pods a drain leaves on its node, `tool` the remediation that made
+    it, which may differ from the step's tool (a stuck rollout's `fix_imagepullbackoff` proposes `rollback_deployment`).
     """
 
     tool: str
@@ -109,6 +145,23 @@ class Change:
     value: str | None = None
     undo: tuple[Write, ...] = ()
     notes: tuple[str, ...] = ()
+    leaves: int = 0
+
+    @property
+    def patches_template(self) -> bool:
+        """Whether pods are made anew from another template, whichever tool wants it."""
+        return any(write.resource is Resource.DEPLOYMENTS for write in self.writes)
+
+    @property
+    def evicts(self) -> bool:
+        """Whether pods are evicted."""
+        return any(write.subresource == "eviction" for write in self.writes)
+
+    @property
+    def takes_node_away(self) -> bool:
+        """Whether a node serves less afterwards: cordoned or drained."""
+        cordons = any((write.body.get("spec") or {}).get("unschedulable") for write in self.writes)
+        return cordons or self.evicts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -154,7 +207,8 @@ class RunRecord:
     """One finished run, as every front end shows it.
 
     `writes` is what the cluster accepted, in order; `planned_writes` what a yes to the recommendation would send.
-    `incident_id` and `run_id` are None for a plan, which is not stored. `notes` say what a reader must know, such
+    `incident_id` and `run_id` are None for a plan, which is not stored. `escalation` is why a person is told,
+    `retry_at` when what forbade the change will have passed. `notes` say what a reader must know, such
     as that an effect was not verified.
     """
 
@@ -174,6 +228,7 @@ class RunRecord:
     planned_writes: tuple[Write, ...] = ()
     llm_trace: tuple[dict[str, Any], ...] = ()
     notes: tuple[str, ...] = ()
+    escalation: str | None = None
     retry_at: datetime | None = None
 
 

@@ -39,6 +39,15 @@ class Gate:
     any_of: tuple[GateReference, ...] = ()
     none_of: tuple[GateReference, ...] = ()
 
+    def __str__(self) -> str:
+        """`when check_oom.oom_detected`, empty for a step that always runs."""
+        parts = [
+            ("when ", " and ", self.all_of),
+            ("when ", " or ", self.any_of),
+            ("unless ", " or ", self.none_of),
+        ]
+        return ", ".join(word + joint.join(map(str, references)) for word, joint, references in parts if references)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verify:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from sre_agent import quantity
 from sre_agent.errors import BadInput
+from sre_agent.times import duration_text
 
 PREFIX = "SRE_AGENT_"
 HIDDEN = "***"
@@ -79,6 +80,7 @@ class Settings:
     opposite_pause: timedelta
     health_floor: int
     min_nodes: int
+    drain_strict: bool
     memory_floor: int
     memory_cap: int
     from_environment: frozenset[str] = frozenset()
@@ -142,15 +144,6 @@ def parse_duration(text: str) -> timedelta:
         if total <= _LONGEST:
             return timedelta(seconds=total)
     raise ValueError(f"{text[:40]!r} is not {_DURATION_ALLOWED}")
-
-
-def write_duration(duration: timedelta) -> str:
-    """The duration as `parse_duration` reads it: whole days from two on, else hours, minutes and seconds."""
-    seconds = int(duration.total_seconds())
-    if seconds % 86400 == 0 and seconds > 86400:
-        return f"{seconds // 86400}d"
-    parts = ((seconds // 3600, "h"), (seconds % 3600 // 60, "m"), (seconds % 60, "s"))
-    return "".join(f"{count}{unit}" for count, unit in parts if count) or "0"
 
 
 def _refuse(reason: str = "") -> NoReturn:
@@ -261,7 +254,7 @@ _FLAG = Kind(
     parse=lambda text: _FLAGS[text.casefold()] if text.casefold() in _FLAGS else _refuse(),
     write=lambda value: "on" if value else "off",
 )
-_TIME = Kind(allowed=_DURATION_ALLOWED, parse=parse_duration, write=write_duration)
+_TIME = Kind(allowed=_DURATION_ALLOWED, parse=parse_duration, write=duration_text)
 _MEMORY = Kind(allowed="a quantity of bytes such as 256Mi or 4Gi", parse=_parse_memory, write=quantity.format_bytes)
 
 
@@ -284,7 +277,7 @@ SETTINGS: tuple[Setting, ...] = (
     _row("SRE_AGENT_RUNBOOKS_DIR", _DIRECTORY, None, "your own runbooks, beside the shipped ones"),
     _row("SRE_AGENT_MODES", _POLICY, None, "narrows the mode by namespace and runbook", unset=()),
     _row("SRE_AGENT_APPROVE_TOOLS", _NAMES, None, "tools whose changes a person must approve", unset=()),
-    _row("SRE_AGENT_DENY_NAMESPACES", _NAMESPACES, None, "where the agent never acts, beside kube-*", unset=()),
+    _row("SRE_AGENT_DENY_NAMESPACES", _NAMESPACES, None, "workloads there are never changed; kube-* always", unset=()),
     _row("SRE_AGENT_ALLOW_NAMESPACES", _NAMESPACES, None, "unset: wherever it is not denied", unset=()),
     _row("SRE_AGENT_NAMESPACE", _NAMESPACE, "agentic", "the agent's own, denied", name="agent_namespace"),
     _row("SRE_AGENT_MONITORING_NAMESPACE", _NAMESPACE, "observability", "monitoring's, denied"),
@@ -303,6 +296,7 @@ SETTINGS: tuple[Setting, ...] = (
     _row("SRE_AGENT_OPPOSITE_PAUSE", _TIME, "24h", "how long a node action is not turned round"),
     _row("SRE_AGENT_HEALTH_FLOOR", _number(1, 100), "51", "percent of nodes that stay Ready, schedulable"),
     _row("SRE_AGENT_MIN_NODES", _number(1, 100_000), "3", "with fewer nodes, cordon and drain need approval"),
+    _row("SRE_AGENT_DRAIN_STRICT", _FLAG, "off", "on: a drain is all or nothing, as `kubectl drain` without flags"),
     _row("SRE_AGENT_MEMORY_FLOOR", _MEMORY, "256Mi", "a smaller memory limit is raised to this"),
     _row("SRE_AGENT_MEMORY_CAP", _MEMORY, "4Gi", "no memory limit is raised above this"),
 )

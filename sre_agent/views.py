@@ -64,26 +64,29 @@ def step_json(step: StepRecord) -> dict[str, Any]:
 
 def run_json(record: RunRecord) -> dict[str, Any]:
     """One run, as `replay --json` prints it and the API shows it, without secrets."""
-    return {
-        "incident_id": record.incident_id,
-        "run_id": record.run_id,
-        "alertname": record.alert.name,
-        "fingerprint": record.alert.fingerprint,
-        "target": target_json(record.target),
-        "runbook_id": record.runbook_id,
-        "route_reason": record.route_reason,
-        "mode": record.mode.value,
-        "status": record.status.value,
-        "steps": redact([step_json(step) for step in record.steps]),
-        "action_taken": record.action_taken,
-        "action_recommended": record.action_recommended,
-        "action_error": record.action_error,
-        "analysis_markdown": None,
-        "writes": redact([write_json(write) for write in record.writes]),
-        "planned_writes": redact([write_json(write) for write in record.planned_writes]),
-        "notes": list(record.notes),
-        "retry_at": None if record.retry_at is None else record.retry_at.isoformat(),
-    }
+    shown: dict[str, Any] = redact(
+        {
+            "incident_id": record.incident_id,
+            "run_id": record.run_id,
+            "alertname": record.alert.name,
+            "fingerprint": record.alert.fingerprint,
+            "target": target_json(record.target),
+            "runbook_id": record.runbook_id,
+            "route_reason": record.route_reason,
+            "mode": record.mode.value,
+            "status": record.status.value,
+            "steps": [step_json(step) for step in record.steps],
+            "action_taken": record.action_taken,
+            "action_recommended": record.action_recommended,
+            "action_error": record.action_error,
+            "analysis_markdown": None,
+            "writes": [write_json(write) for write in record.writes],
+            "planned_writes": [write_json(write) for write in record.planned_writes],
+            "notes": list(record.notes),
+            "retry_at": None if record.retry_at is None else record.retry_at.isoformat(),
+        }
+    )
+    return shown
 
 
 def skipped_json(skipped: Skipped) -> dict[str, Any]:

@@ -45,6 +45,7 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="One JSON docume
                     {
                         "name": row.name,
                         "state": str(row.state),
+                        "reason": row.reason,
                         "applied_at": row.applied_at and row.applied_at.isoformat(),
                     }
                     for row in rows
@@ -54,5 +55,5 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="One JSON docume
     else:
         for row in rows:
             when = f"  {row.applied_at:%Y-%m-%d %H:%M}" if row.applied_at else ""
-            typer.echo(f"{row.state!s:8} {row.name}{when}")
+            typer.echo(f"{row.state!s:8} {row.name}{when}{f'  {row.reason}' if row.reason else ''}")
     return 0

@@ -1,16 +1,23 @@
 """`sre-agent replay`: a saved payload through the executor, told as a story or as JSON."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sre_agent.replay import Part
+    from sre_agent.run import Mode, Skipped
+    from sre_agent.runbook import Runbooks
+    from sre_agent.settings import Settings
 
 EPILOG = """\b
 Examples:
   sre-agent replay examples/oom-killed
   sre-agent replay examples/oom-killed --mode auto --json
   sre-agent replay payload.json --snapshot cluster.yaml
-  kubectl get pods,deploy,rs,events,nodes -n demo -o yaml > cluster.yaml
   sre-agent replay - --snapshot cluster.yaml < payload.json"""
 
 
@@ -48,20 +55,22 @@ def replay(
     return asyncio.run(_play(parts, settings, known, wanted, as_json))
 
 
-async def _play(parts, settings, runbooks, mode, as_json) -> int:  # type: ignore[no-untyped-def]
+async def _play(
+    parts: "Sequence[Part]", settings: "Settings", runbooks: "Runbooks", mode: "Mode", as_json: bool
+) -> int:
     from sre_agent.cli.output import console, print_json, say
     from sre_agent.cli.story import tell, tell_skipped
     from sre_agent.replay import replay
     from sre_agent.run import RunRecord, RunStatus
     from sre_agent.views import run_json, skipped_json
 
-    runs, skipped = [], []
-    out = console()
-    at = None
+    runs: list[RunRecord] = []
+    skipped: list[Skipped] = []
+    out, told = console(), 0
     async for part, result in replay(parts, settings=settings, runbooks=runbooks, mode=mode):
-        if part is not at and not as_json:
-            at = part
-            say(f"[{parts.index(part) + 1}/{len(parts)}] {part.source}")
+        if not as_json and parts.index(part) >= told:
+            told = parts.index(part) + 1
+            say(f"[{told}/{len(parts)}] {part.source}")
         if isinstance(result, RunRecord):
             runs.append(result)
             if not as_json:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.text import Text
 
+from sre_agent.redaction import redact_text
 from sre_agent.run import Change, Judgement, RunRecord, Skipped, StepRecord, StepStatus, Verdict
 from sre_agent.target import Target
 
@@ -153,5 +154,8 @@ def _line(out: Console, label: str, text: str, *, style: str = "") -> None:
 
 
 def _wrapped(out: Console, text: str, *, first: str, rest: str, style: str = "") -> None:
-    for index, line in enumerate(textwrap.wrap(text, out.width - len(rest), break_on_hyphens=False) or [""]):
+    """The one way out: wrapped at words, without secrets and control characters."""
+    for index, line in enumerate(
+        textwrap.wrap(redact_text(text), out.width - len(rest), break_on_hyphens=False) or [""]
+    ):
         out.print(Text(rest if index else first).append(line, style))

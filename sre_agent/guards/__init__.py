@@ -69,10 +69,5 @@ def _ask(guard: Guard, facts: Facts, change: Change) -> Judgement | None:
             rule=guard.__name__.replace("_", "-"),
             verdict=Verdict.REFUSE,
             reason=f"the guard crashed: {type(error).__name__}: {error}",
-            allowed_by="report this with `sre-agent snapshot`; nothing is done while a guard cannot judge",
+            allowed_by="a report of this with the recording; nothing is done while a guard cannot judge",
         )
-
-
-def worst(judgements: Iterable[Judgement]) -> Verdict:
-    """ALLOW where nothing speaks against it, else the worst verdict."""
-    return max((judgement.verdict for judgement in judgements), default=Verdict.ALLOW)

@@ -4,7 +4,7 @@ from sre_agent import quantity
 from sre_agent.evidence import WorkloadEvidence
 from sre_agent.facts import Facts
 from sre_agent.objects import annotations, container, pod_template
-from sre_agent.run import Change, Judgement, Verdict
+from sre_agent.run import Change, Judgement, refusal
 from sre_agent.tools.images import FALLBACK_ANNOTATION
 
 
@@ -17,11 +17,10 @@ def image(facts: Facts, change: Change) -> Judgement | None:
         allowed.add(annotations(facts.evidence.controller).get(FALLBACK_ANNOTATION))
     if change.value is not None and change.value in allowed:
         return None
-    return Judgement(
-        rule="image-bound",
-        verdict=Verdict.REFUSE,
-        reason=f"the image {change.value} is neither {facts.runbook.id}'s nor the workload's fallback image",
-        allowed_by=f"fallback_image in {facts.runbook.id}, or the annotation {FALLBACK_ANNOTATION}",
+    return refusal(
+        "image-bound",
+        f"the image {change.value} is neither {facts.runbook.id}'s nor the workload's fallback image",
+        f"fallback_image in {facts.runbook.id}, or the annotation {FALLBACK_ANNOTATION}",
     )
 
 
@@ -37,10 +36,9 @@ def memory(facts: Facts, change: Change) -> Judgement | None:
     ceiling = min(max(settings.memory_floor, 2 * current), settings.memory_cap)
     if current < wanted <= ceiling:
         return None
-    return Judgement(
-        rule="memory-bound",
-        verdict=Verdict.REFUSE,
-        reason=f"the new limit {change.value} is not above {quantity.format_bytes(current)} "
+    return refusal(
+        "memory-bound",
+        f"the new limit {change.value} is not above {quantity.format_bytes(current)} "
         f"and at most {quantity.format_bytes(ceiling)}",
-        allowed_by="a person setting the limit by hand",
+        "a person setting the limit by hand",
     )

@@ -5,9 +5,9 @@ from datetime import datetime
 from sre_agent.cluster.port import FIELD_MANAGER
 from sre_agent.evidence import WorkloadEvidence
 from sre_agent.facts import Facts
-from sre_agent.guards.ownership import TEMPLATE_TOOLS
 from sre_agent.objects import Object, created_at, time_of, uid
-from sre_agent.run import Change, Judgement, Verdict
+from sre_agent.run import Change, Judgement, question, refusal
+from sre_agent.times import duration_text, moment_text
 
 
 def evidence_age(facts: Facts, change: Change) -> Judgement | None:
@@ -15,11 +15,10 @@ def evidence_age(facts: Facts, change: Change) -> Judgement | None:
     age, limit = facts.now - facts.evidence.read_at, facts.settings.evidence_max_age
     if not limit or age <= limit:
         return None
-    return Judgement(
-        rule="evidence-age",
-        verdict=Verdict.REFUSE,
-        reason=f"the cluster was read {age.total_seconds():.0f} s ago, more than {limit.total_seconds():.0f} s",
-        allowed_by="reading it again",
+    return refusal(
+        "evidence-age",
+        f"the cluster was read {duration_text(age)} ago, more than {duration_text(limit)}",
+        "reading it again",
     )
 
 
@@ -35,11 +34,10 @@ def same_target(facts: Facts, change: Change) -> Judgement | None:
     for bound, obj in pairs:
         if bound is not None and (obj is None or uid(obj) != bound):
             what = "is gone" if obj is None else f"is another one now (uid {uid(obj)}, bound was {bound})"
-            return Judgement(
-                rule="same-target",
-                verdict=Verdict.REFUSE,
-                reason=f"the object that the alert was bound to {what}",
-                allowed_by="a new firing notification about the object that is there now",
+            return refusal(
+                "same-target",
+                f"the object that the alert was bound to {what}",
+                "a new firing notification about the object that is there now",
                 settled=True,
             )
     return None
@@ -48,7 +46,7 @@ def same_target(facts: Facts, change: Change) -> Judgement | None:
 def settled_template(facts: Facts, change: Change) -> Judgement | None:
     """A template that somebody else created or changed within SRE_AGENT_SETTLE is being worked on."""
     evidence, settle = facts.evidence, facts.settings.settle
-    if change.tool not in TEMPLATE_TOOLS or not isinstance(evidence, WorkloadEvidence) or not settle:
+    if not change.patches_template or not isinstance(evidence, WorkloadEvidence) or not settle:
         return None
     by_us, changed = template_changed_at(evidence)
     if by_us or (changed is not None and facts.now - changed >= settle):
@@ -56,16 +54,12 @@ def settled_template(facts: Facts, change: Change) -> Judgement | None:
     name = f"{change.target.kind} {change.target.name}"
     if changed is None:
         reason = f"when the template of {name} was last changed cannot be told"
-    else:
-        reason = f"the template of {name} was changed {changed:%H:%M:%S} UTC, less than {settle} ago"
-    return Judgement(
-        rule="settled-template",
-        verdict=Verdict.ASK,
-        reason=reason,
-        allowed_by="a person's approval"
-        if changed is None
-        else f"waiting until {changed + settle:%H:%M:%S} UTC, or a person's approval",
-        retry_at=None if changed is None else changed + settle,
+        return question("settled-template", reason, "a person's approval")
+    return question(
+        "settled-template",
+        f"the template of {name} was changed {moment_text(changed)}, less than {duration_text(settle)} ago",
+        f"waiting until {moment_text(changed + settle)}, or a person's approval",
+        retry_at=changed + settle,
     )
 
 

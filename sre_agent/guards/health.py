@@ -2,21 +2,18 @@
 
 from sre_agent.evidence import NodeEvidence, WorkloadEvidence
 from sre_agent.facts import Facts
-from sre_agent.guards.ownership import TEMPLATE_TOOLS
 from sre_agent.objects import Object, name, node_ready, node_schedulable, pod_ready, terminating
-from sre_agent.run import Change, Judgement, Verdict
+from sre_agent.run import Change, Judgement, question, refusal
 from sre_agent.tools.drain import workloads_left_without_ready
-
-NODE_TOOLS = frozenset({"cordon_node", "drain_node"})
 
 
 def ready_nodes(facts: Facts, change: Change) -> Judgement | None:
     """Afterwards SRE_AGENT_HEALTH_FLOOR percent of the nodes are Ready and schedulable, and at least one other."""
     evidence = facts.evidence
-    if change.tool not in NODE_TOOLS or not isinstance(evidence, NodeEvidence):
+    if not change.takes_node_away or not isinstance(evidence, NodeEvidence):
         return None
     if not evidence.nodes:
-        return _refuse("ready-nodes", "the nodes of the cluster could not be read", "the right to list nodes")
+        return refusal("ready-nodes", "the nodes of the cluster could not be read", "the right to list nodes")
     serving = [
         node
         for node in evidence.nodes
@@ -25,7 +22,7 @@ def ready_nodes(facts: Facts, change: Change) -> Judgement | None:
     floor, total = facts.settings.health_floor, len(evidence.nodes)
     if serving and len(serving) * 100 >= floor * total:
         return None
-    return _refuse(
+    return refusal(
         "ready-nodes",
         f"only {len(serving)} of {total} nodes would be Ready and schedulable; at least {floor} % and one must",
         "more Ready nodes: look at the control plane and the network first, many nodes rarely fail alone",
@@ -35,26 +32,23 @@ def ready_nodes(facts: Facts, change: Change) -> Judgement | None:
 def small_cluster(facts: Facts, change: Change) -> Judgement | None:
     """In a cluster of fewer than SRE_AGENT_MIN_NODES nodes a person decides."""
     evidence = facts.evidence
-    if change.tool not in NODE_TOOLS or not isinstance(evidence, NodeEvidence):
+    if not change.takes_node_away or not isinstance(evidence, NodeEvidence):
         return None
     total = len(evidence.nodes or ())
     if total >= facts.settings.min_nodes:
         return None
-    return Judgement(
-        rule="small-cluster",
-        verdict=Verdict.ASK,
-        reason=f"the cluster has {total} nodes, fewer than {facts.settings.min_nodes}",
-        allowed_by="a person's approval",
+    return question(
+        "small-cluster", f"the cluster has {total} nodes, fewer than {facts.settings.min_nodes}", "a person's approval"
     )
 
 
 def last_ready_replica(facts: Facts, change: Change) -> Judgement | None:
     """No eviction takes the last ready replica of a workload that has one."""
     evidence = facts.evidence
-    if change.tool != "drain_node" or not isinstance(evidence, NodeEvidence):
+    if not change.evicts or not isinstance(evidence, NodeEvidence):
         return None
     if evidence.workload_pods is None:
-        return _refuse("last-ready-replica", "the pods of the cluster could not be read", "the right to list pods")
+        return refusal("last-ready-replica", "the pods of the cluster could not be read", "the right to list pods")
     evicted = {(write.namespace or "", write.name) for write in change.writes}
     pods = [
         pod for pod in evidence.workload_pods if (pod.get("metadata", {}).get("namespace") or "", name(pod)) in evicted
@@ -62,7 +56,7 @@ def last_ready_replica(facts: Facts, change: Change) -> Judgement | None:
     lost = workloads_left_without_ready(evidence, pods)
     if not lost:
         return None
-    return _refuse(
+    return refusal(
         "last-ready-replica",
         f"the drain would take the last ready replica of {', '.join(lost)}",
         "another ready replica of it on another node",
@@ -72,7 +66,7 @@ def last_ready_replica(facts: Facts, change: Change) -> Judgement | None:
 def rollout_keeps_a_replica(facts: Facts, change: Change) -> Judgement | None:
     """A patched template rolls out without taking the only ready replica first."""
     evidence = facts.evidence
-    if change.tool not in TEMPLATE_TOOLS or not isinstance(evidence, WorkloadEvidence):
+    if not change.patches_template or not isinstance(evidence, WorkloadEvidence):
         return None
     controller = evidence.controller or {}
     if not any(pod_ready(pod) for pod in evidence.pods):
@@ -81,7 +75,7 @@ def rollout_keeps_a_replica(facts: Facts, change: Change) -> Judgement | None:
     replicas = controller.get("spec", {}).get("replicas", 1)
     if strategy.get("type") != "Recreate" and replicas - _may_be_missing(strategy, replicas) >= 1:
         return None
-    return _refuse(
+    return refusal(
         "rollout-keeps-a-replica",
         f"its strategy ({strategy.get('type', 'RollingUpdate')}, {replicas} replicas) "
         "would take the last ready replica before the new one is there",
@@ -104,7 +98,3 @@ def _pods_of(value: int | str, replicas: int, *, round_up: bool) -> int:
     if isinstance(value, str) and value.endswith("%"):
         return (replicas * int(value[:-1]) + (99 if round_up else 0)) // 100
     return int(value)
-
-
-def _refuse(rule: str, reason: str, allowed_by: str) -> Judgement:
-    return Judgement(rule=rule, verdict=Verdict.REFUSE, reason=reason, allowed_by=allowed_by)

@@ -8,8 +8,9 @@ from datetime import timedelta
 
 from sre_agent.diagnosis import NEAR_LIMIT_ALERTS
 from sre_agent.facts import Facts
-from sre_agent.run import Change, Judgement, Outcome, StepStatus, Verdict
+from sre_agent.run import Change, Judgement, Outcome, StepStatus, refusal
 from sre_agent.store import PastAction
+from sre_agent.times import duration_text, moment_text
 
 OPPOSITES = {
     "cordon_node": ("uncordon_node",),
@@ -26,11 +27,10 @@ def one_change_a_run(facts: Facts, change: Change) -> Judgement | None:
             continue
         if (record.change.tool, change.tool) in PAIRED and record.status is not StepStatus.FAILED:
             continue
-        return Judgement(
-            rule="one-change-a-run",
-            verdict=Verdict.REFUSE,
-            reason=f"this run already has a change ({record.change.action}); its effect is to be seen first",
-            allowed_by="another run, when the symptom is still there afterwards",
+        return refusal(
+            "one-change-a-run",
+            f"this run already has a change ({record.change.action}); its effect is to be seen first",
+            "another run, when the symptom is still there afterwards",
             settled=True,
         )
     return None
@@ -42,12 +42,11 @@ def cooldown(facts: Facts, change: Change) -> Judgement | None:
     last = next(_same(facts, change, pause), None)
     if last is None:
         return None
-    return Judgement(
-        rule="cooldown",
-        verdict=Verdict.REFUSE,
-        reason=f"{last.action} was done {last.intended_at:%H:%M:%S} UTC (incident {last.incident_id}), "
-        f"less than {pause} ago",
-        allowed_by=f"waiting until {last.intended_at + pause:%Y-%m-%d %H:%M:%S} UTC",
+    return refusal(
+        "cooldown",
+        f"{last.action} was done {moment_text(last.intended_at)} (incident {last.incident_id}), "
+        f"less than {duration_text(pause)} ago",
+        f"waiting until {moment_text(last.intended_at + pause)}",
         retry_at=last.intended_at + pause,
     )
 
@@ -59,11 +58,10 @@ def daily_cap(facts: Facts, change: Change) -> Judgement | None:
     if not window or len(within) < cap:
         return None
     free_at = within[cap - 1].intended_at + window
-    return Judgement(
-        rule="daily-cap",
-        verdict=Verdict.REFUSE,
-        reason=f"{change.tool} was done {len(within)} times to this object within {window}; {cap} are allowed",
-        allowed_by=f"a person looking for the cause, or waiting until {free_at:%Y-%m-%d %H:%M} UTC",
+    return refusal(
+        "daily-cap",
+        f"{change.tool} was done {len(within)} times to this object within {duration_text(window)}; {cap} are allowed",
+        f"a person looking for the cause, or waiting until {moment_text(free_at)}",
         retry_at=free_at,
     )
 
@@ -76,12 +74,11 @@ def near_limit_pause(facts: Facts, change: Change) -> Judgement | None:
     last = next((action for action in _same(facts, change, pause) if action.near_limit), None)
     if last is None:
         return None
-    return Judgement(
-        rule="near-limit-pause",
-        verdict=Verdict.REFUSE,
-        reason=f"the limit was raised for a near-limit alert on {last.intended_at:%Y-%m-%d}, "
-        f"less than {pause.days} days ago",
-        allowed_by=f"a real OOM kill, or waiting until {last.intended_at + pause:%Y-%m-%d}",
+    return refusal(
+        "near-limit-pause",
+        f"the limit was raised for a near-limit alert {moment_text(last.intended_at)}, "
+        f"less than {duration_text(pause)} ago",
+        f"a real OOM kill, or waiting until {moment_text(last.intended_at + pause)}",
         retry_at=last.intended_at + pause,
     )
 
@@ -91,12 +88,11 @@ def opposite(facts: Facts, change: Change) -> Judgement | None:
     pause = facts.settings.opposite_pause
     for action in _counted(facts, pause):
         if action.tool in OPPOSITES.get(change.tool, ()):
-            return Judgement(
-                rule="opposite",
-                verdict=Verdict.REFUSE,
-                reason=f"{action.action}, the opposite, was done {action.intended_at:%Y-%m-%d %H:%M} UTC, "
-                f"less than {pause} ago",
-                allowed_by=f"a person, or waiting until {action.intended_at + pause:%Y-%m-%d %H:%M} UTC",
+            return refusal(
+                "opposite",
+                f"{action.action}, the opposite, was done {moment_text(action.intended_at)}, "
+                f"less than {duration_text(pause)} ago",
+                "a person, who decides which of the two is right",
             )
     return None
 

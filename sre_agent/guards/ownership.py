@@ -7,10 +7,7 @@ reconcile, so it does not block unless SRE_AGENT_HELM says so.
 from sre_agent.evidence import WorkloadEvidence
 from sre_agent.facts import Facts
 from sre_agent.objects import Object, annotations, labels
-from sre_agent.run import Change, Judgement, Verdict
-
-TEMPLATE_TOOLS = frozenset({"increase_memory_limit", "fix_imagepullbackoff", "rollback_deployment"})
-MEMORY_TOOLS = frozenset({"increase_memory_limit"})
+from sre_agent.run import Change, Judgement, Verdict, question, refusal
 
 RECONCILER_MARKS = (
     ("Argo CD", "argocd.argoproj.io/tracking-id"),
@@ -32,11 +29,10 @@ def reconciler(facts: Facts, change: Change) -> Judgement | None:
     owner = controller and reconciler_of(controller)
     if not owner:
         return None
-    return Judgement(
-        rule="reconciler",
-        verdict=Verdict.ASK,
-        reason=f"{owner} reconciles {change.target.kind} {change.target.name} and would take the change back",
-        allowed_by=f"the same change in Git: {_wanted(change)}; or a person's approval",
+    return question(
+        "reconciler",
+        f"{owner} reconciles {change.target.kind} {change.target.name} and would take the change back",
+        f"the same change in Git: {_wanted(change)}; or a person's approval",
     )
 
 
@@ -72,7 +68,7 @@ def helm(facts: Facts, change: Change) -> Judgement | None:
 def horizontal_autoscaler(facts: Facts, change: Change) -> Judgement | None:
     """An HPA that scales this workload on memory moves with the limit."""
     evidence = facts.evidence
-    if change.tool not in MEMORY_TOOLS or not isinstance(evidence, WorkloadEvidence):
+    if change.tool != "increase_memory_limit" or not isinstance(evidence, WorkloadEvidence):
         return None
     if evidence.autoscalers is None:
         return _unread("horizontal-autoscaler", "horizontalpodautoscalers")
@@ -80,11 +76,10 @@ def horizontal_autoscaler(facts: Facts, change: Change) -> Judgement | None:
         spec = autoscaler.get("spec", {})
         if _names(spec.get("scaleTargetRef"), change) and _scales_on_memory(spec):
             name = autoscaler.get("metadata", {}).get("name")
-            return Judgement(
-                rule="horizontal-autoscaler",
-                verdict=Verdict.ASK,
-                reason=f"the HorizontalPodAutoscaler {name} scales {change.target.name} on memory",
-                allowed_by="a person's approval",
+            return question(
+                "horizontal-autoscaler",
+                f"the HorizontalPodAutoscaler {name} scales {change.target.name} on memory",
+                "a person's approval",
             )
     return None
 
@@ -92,7 +87,7 @@ def horizontal_autoscaler(facts: Facts, change: Change) -> Judgement | None:
 def vertical_autoscaler(facts: Facts, change: Change) -> Judgement | None:
     """A VPA that is not Off and controls memory sets the limit itself."""
     evidence = facts.evidence
-    if change.tool not in MEMORY_TOOLS or not isinstance(evidence, WorkloadEvidence):
+    if change.tool != "increase_memory_limit" or not isinstance(evidence, WorkloadEvidence):
         return None
     if evidence.vertical_autoscalers is None:
         return _unread("vertical-autoscaler", "verticalpodautoscalers")
@@ -102,11 +97,10 @@ def vertical_autoscaler(facts: Facts, change: Change) -> Judgement | None:
         controls = mode != "Off" and _controls_memory(spec, change.target.container)
         if controls and _names(spec.get("targetRef"), change):
             name = autoscaler.get("metadata", {}).get("name")
-            return Judgement(
-                rule="vertical-autoscaler",
-                verdict=Verdict.ASK,
-                reason=f"the VerticalPodAutoscaler {name} ({mode}) controls the memory of {change.target.name}",
-                allowed_by="raising maxAllowed of the VPA, or a person's approval",
+            return question(
+                "vertical-autoscaler",
+                f"the VerticalPodAutoscaler {name} ({mode}) controls the memory of {change.target.name}",
+                "raising maxAllowed of the VPA, or a person's approval",
             )
     return None
 
@@ -114,7 +108,7 @@ def vertical_autoscaler(facts: Facts, change: Change) -> Judgement | None:
 def _template_owner(facts: Facts, change: Change) -> Object | None:
     """The controller whose pod template would be changed, None where none would be."""
     evidence = facts.evidence
-    if change.tool not in TEMPLATE_TOOLS or not isinstance(evidence, WorkloadEvidence):
+    if not change.patches_template or not isinstance(evidence, WorkloadEvidence):
         return None
     return evidence.controller
 
@@ -147,9 +141,4 @@ def _controls_memory(spec: Object, container: str | None) -> bool:
 
 
 def _unread(rule: str, plural: str) -> Judgement:
-    return Judgement(
-        rule=rule,
-        verdict=Verdict.REFUSE,
-        reason=f"the {plural} of the namespace could not be read",
-        allowed_by=f"the right to list {plural}",
-    )
+    return refusal(rule, f"the {plural} of the namespace could not be read", f"the right to list {plural}")

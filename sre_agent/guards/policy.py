@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 from sre_agent.evidence import WorkloadEvidence
 from sre_agent.facts import Facts
 from sre_agent.objects import labels
-from sre_agent.run import Change, Judgement, Mode, Verdict
+from sre_agent.run import Change, Judgement, Mode, question
 
 MODE_LABEL = "sre-agent/mode"
 
@@ -13,14 +13,14 @@ MODE_LABEL = "sre-agent/mode"
 def mode(facts: Facts, change: Change) -> Judgement | None:
     """The mode asked for, narrowed by every entry of SRE_AGENT_MODES that matches namespace and runbook."""
     if facts.mode is Mode.RECOMMEND:
-        return _ask("mode", "the mode is recommend", "AGENT_MODE=auto or --mode auto, or a person's approval")
+        return question("mode", "the mode is recommend", "AGENT_MODE=auto or --mode auto, or a person's approval")
     namespace = change.target.namespace or ""
     for rule in facts.settings.modes:
         applies = fnmatchcase(namespace, rule.namespace_pattern) and fnmatchcase(
             facts.runbook.id, rule.runbook_pattern or "*"
         )
         if applies and rule.mode == Mode.RECOMMEND:
-            return _ask("mode", f"SRE_AGENT_MODES says {rule}", "a person's approval, or another SRE_AGENT_MODES")
+            return question("mode", f"SRE_AGENT_MODES says {rule}", "a person's approval, or another SRE_AGENT_MODES")
     return None
 
 
@@ -29,7 +29,7 @@ def namespace_mode(facts: Facts, change: Change) -> Judgement | None:
     if not isinstance(facts.evidence, WorkloadEvidence):
         return None
     if facts.evidence.namespace is None:
-        return _ask(
+        return question(
             "namespace-mode",
             f"the namespace {change.target.namespace} could not be read",
             "the right to get namespaces",
@@ -37,7 +37,7 @@ def namespace_mode(facts: Facts, change: Change) -> Judgement | None:
     value = labels(facts.evidence.namespace).get(MODE_LABEL)
     if value in (None, Mode.AUTO):
         return None
-    return _ask(
+    return question(
         "namespace-mode",
         f"the namespace {change.target.namespace} carries {MODE_LABEL}={value}",
         f"a person's approval, or taking the label {MODE_LABEL} off",
@@ -47,13 +47,13 @@ def namespace_mode(facts: Facts, change: Change) -> Judgement | None:
 def step_mode(facts: Facts, change: Change) -> Judgement | None:
     """A step with `mode: recommend` never acts by itself, nor does a proposal of another tool than the step's."""
     if facts.step.recommend_only:
-        return _ask(
+        return question(
             "step-mode",
             f"the step {facts.step.name} of {facts.runbook.id} has mode: recommend",
             "a person's approval",
         )
     if change.tool != facts.step.tool:
-        return _ask(
+        return question(
             "step-mode",
             f"{change.tool} stands in for the step's {facts.step.tool}",
             "a person's approval",
@@ -64,11 +64,7 @@ def step_mode(facts: Facts, change: Change) -> Judgement | None:
 def approval(facts: Facts, change: Change) -> Judgement | None:
     """`approval: required` in the step, or the tool in SRE_AGENT_APPROVE_TOOLS."""
     if facts.step.approval_required:
-        return _ask("approval", f"the step {facts.step.name} has approval: required", "a person's approval")
+        return question("approval", f"the step {facts.step.name} has approval: required", "a person's approval")
     if change.tool in facts.settings.approve_tools:
-        return _ask("approval", f"SRE_AGENT_APPROVE_TOOLS names {change.tool}", "a person's approval")
+        return question("approval", f"SRE_AGENT_APPROVE_TOOLS names {change.tool}", "a person's approval")
     return None
-
-
-def _ask(rule: str, reason: str, allowed_by: str) -> Judgement:
-    return Judgement(rule=rule, verdict=Verdict.ASK, reason=reason, allowed_by=allowed_by)

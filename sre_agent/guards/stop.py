@@ -5,18 +5,18 @@ from fnmatch import fnmatchcase
 from sre_agent.alert import AlertStatus
 from sre_agent.evidence import WorkloadEvidence
 from sre_agent.facts import Facts
-from sre_agent.objects import Object, annotations, labels
+from sre_agent.objects import OPT_OUT, Object, opted_out
 from sre_agent.objects import terminating as is_terminating
-from sre_agent.run import Change, Judgement, Verdict
+from sre_agent.run import Change, Judgement, question, refusal
+from sre_agent.times import duration_text, moment_text
 
-IGNORE = "sre-agent/ignore"
 SYSTEM_NAMESPACES = "kube-*"
 
 
 def kill_switch(facts: Facts, change: Change) -> Judgement | None:
     if not facts.settings.stop:
         return None
-    return _refuse("kill-switch", "SRE_AGENT_STOP is on", "switching SRE_AGENT_STOP off")
+    return refusal("kill-switch", "SRE_AGENT_STOP is on", "switching SRE_AGENT_STOP off")
 
 
 def cluster_name(facts: Facts, change: Change) -> Judgement | None:
@@ -24,11 +24,10 @@ def cluster_name(facts: Facts, change: Change) -> Judgement | None:
     named = facts.alert.labels.get("cluster")
     if not named or facts.settings.cluster_name is not None:
         return None
-    return Judgement(
-        rule="cluster-name",
-        verdict=Verdict.ASK,
-        reason=f"the alert is about cluster {named}, and CLUSTER_NAME is not set",
-        allowed_by=f"CLUSTER_NAME={named}, if that is this cluster, or a person's approval",
+    return question(
+        "cluster-name",
+        f"the alert is about cluster {named}, and CLUSTER_NAME is not set",
+        f"CLUSTER_NAME={named}, if that is this cluster, or a person's approval",
     )
 
 
@@ -47,7 +46,7 @@ def denied_namespace(facts: Facts, change: Change) -> Judgement | None:
     hit = next((pattern for pattern in denied if fnmatchcase(namespace, pattern)), None)
     if hit is None:
         return None
-    return _refuse(
+    return refusal(
         "denied-namespace",
         f"the namespace {namespace} is denied ({hit})",
         "a person acting by hand; the agent never acts in system namespaces, its own and monitoring's",
@@ -59,7 +58,7 @@ def allowed_namespace(facts: Facts, change: Change) -> Judgement | None:
     namespace, allowed = change.target.namespace, facts.settings.allow_namespaces
     if namespace is None or not allowed or any(fnmatchcase(namespace, pattern) for pattern in allowed):
         return None
-    return _refuse(
+    return refusal(
         "allowed-namespace",
         f"the namespace {namespace} is not in SRE_AGENT_ALLOW_NAMESPACES",
         f"adding {namespace} to SRE_AGENT_ALLOW_NAMESPACES",
@@ -69,9 +68,8 @@ def allowed_namespace(facts: Facts, change: Change) -> Judgement | None:
 def ignored(facts: Facts, change: Change) -> Judgement | None:
     """The label or annotation `sre-agent/ignore=true` on the object, its pod or its namespace."""
     for obj in _objects(facts):
-        value = labels(obj).get(IGNORE) or annotations(obj).get(IGNORE)
-        if str(value).lower() == "true":
-            return _refuse("ignored", f"{_name(obj)} carries {IGNORE}=true", f"taking {IGNORE} off")
+        if opted_out(obj):
+            return refusal("ignored", f"{_name(obj)} carries {OPT_OUT}=true", f"taking {OPT_OUT} off")
     return None
 
 
@@ -79,27 +77,21 @@ def paused(facts: Facts, change: Change) -> Judgement | None:
     """A paused Deployment is in somebody's hands."""
     for obj in _objects(facts):
         if obj.get("spec", {}).get("paused"):
-            return _refuse("paused", f"{_name(obj)} is paused: a person works on it", "kubectl rollout resume")
+            return refusal("paused", f"{_name(obj)} is paused: a person works on it", "kubectl rollout resume")
     return None
 
 
 def terminating(facts: Facts, change: Change) -> Judgement | None:
     for obj in _objects(facts):
         if is_terminating(obj):
-            return _refuse("terminating", f"{_name(obj)} is being deleted", "nothing: it goes away")
+            return refusal("terminating", f"{_name(obj)} is being deleted", "an alert about whatever takes its place")
     return None
 
 
 def resolved(facts: Facts, change: Change) -> Judgement | None:
     if facts.alert.status is not AlertStatus.RESOLVED:
         return None
-    return Judgement(
-        rule="resolved",
-        verdict=Verdict.REFUSE,
-        reason="the alert is resolved",
-        allowed_by="a new firing notification",
-        settled=True,
-    )
+    return refusal("resolved", "the alert is resolved", "a new firing notification", settled=True)
 
 
 def old_alert(facts: Facts, change: Change) -> Judgement | None:
@@ -110,11 +102,10 @@ def old_alert(facts: Facts, change: Change) -> Judgement | None:
     began, limit = facts.alert.starts_at, facts.settings.alert_max_age
     if began is None or not limit or facts.now - began <= limit:
         return None
-    return Judgement(
-        rule="old-alert",
-        verdict=Verdict.ASK,
-        reason=f"the alert began {began:%Y-%m-%d %H:%M} UTC, more than {limit} ago",
-        allowed_by="a person's approval",
+    return question(
+        "old-alert",
+        f"the alert began {moment_text(began)}, more than {duration_text(limit)} ago",
+        "a person's approval",
     )
 
 
@@ -130,7 +121,3 @@ def _objects(facts: Facts) -> list[Object]:
 
 def _name(obj: Object) -> str:
     return f"{obj.get('kind', 'object')} {obj.get('metadata', {}).get('name', '')}"
-
-
-def _refuse(rule: str, reason: str, allowed_by: str) -> Judgement:
-    return Judgement(rule=rule, verdict=Verdict.REFUSE, reason=reason, allowed_by=allowed_by)

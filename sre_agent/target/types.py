@@ -37,6 +37,16 @@ class Target:
         """Names the object that a change would touch, for cool-downs: `Deployment/demo/app`, `Node//worker-1`."""
         return f"{self.kind}/{self.namespace or ''}/{self.name}"
 
+    @property
+    def workload(self) -> str | None:
+        """`Deployment/app`, None for a node."""
+        return None if self.kind == "Node" else f"{self.kind}/{self.name}"
+
+    @property
+    def node(self) -> str | None:
+        """The node's name, None for a workload."""
+        return self.name if self.kind == "Node" else None
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Unbound:

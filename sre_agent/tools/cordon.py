@@ -10,15 +10,9 @@ from datetime import timedelta
 from sre_agent.cluster.port import Resource, Write, WriteVerb
 from sre_agent.evidence import Evidence, NodeEvidence
 from sre_agent.objects import Object, annotations, name, namespace, resource_version, terminating, uid
-from sre_agent.run import Assessment, Change, FieldChange, Judgement, Verdict
-from sre_agent.tools.node_rules import (
-    node_evidence,
-    node_gone,
-    not_control_plane,
-    not_leaving,
-    not_ready,
-    refusal,
-)
+from sre_agent.run import Assessment, Change, FieldChange, Judgement, Verdict, question, refusal
+from sre_agent.times import duration_text, moment_text
+from sre_agent.tools.node_rules import node_evidence, node_gone, not_control_plane, not_leaving, not_ready
 from sre_agent.tools.node_state import (
     CORDONED_BY_US,
     condition_problems,
@@ -92,7 +86,7 @@ def _cordon_change(evidence: NodeEvidence, node: Object, incident: str) -> Chang
 def assess_uncordon(_arguments: NodeInput, evidence: Evidence, context: ToolContext) -> Assessment:
     """Gives a node back that is Ready long enough, healthy and empty of terminating pods.
 
-    Whether somebody else's cordon may go before it is older than `limits.cordon_settle`, a person decides.
+    Whether somebody else's cordon may go before it is older than SRE_AGENT_CORDON_SETTLE, a person decides.
     """
     found = node_evidence(evidence)
     node, node_name = found.node, found.target.name
@@ -132,7 +126,7 @@ def _against_uncordon(evidence: NodeEvidence, node: Object, context: ToolContext
 
 
 def _ready_long_enough(node: Object, node_name: str, context: ToolContext) -> Judgement | None:
-    """Ready for `limits.node_ready_for` seconds; 0 asks only that it is Ready now."""
+    """Ready for SRE_AGENT_NODE_READY_FOR; 0 asks only that it is Ready now."""
     state = readiness(node)
     look = f"kubectl describe node {node_name}"
     if not state.ready:
@@ -142,7 +136,7 @@ def _ready_long_enough(node: Object, node_name: str, context: ToolContext) -> Ju
             "the node being Ready",
             by_hand=look,
         )
-    needed = timedelta(seconds=context.limits.node_ready_for)
+    needed = context.settings.node_ready_for
     since = ready_since(node)
     if not needed or (since is not None and context.now - since >= needed):
         return None
@@ -150,14 +144,13 @@ def _ready_long_enough(node: Object, node_name: str, context: ToolContext) -> Ju
         return refusal(
             "node-ready-for",
             f"since when node {node_name} is Ready cannot be told: its condition has no lastTransitionTime",
-            f"a person who sees that it has been Ready for {needed}: kubectl uncordon {node_name}",
+            f"a person who sees that it has been Ready for {duration_text(needed)}: kubectl uncordon {node_name}",
             by_hand=f"kubectl uncordon {node_name}",
         )
-    return Judgement(
-        rule="node-ready-for",
-        verdict=Verdict.REFUSE,
-        reason=f"node {node_name} is Ready only since {since:%H:%M:%S} UTC, less than {needed}",
-        allowed_by=f"staying Ready until {since + needed:%H:%M:%S} UTC",
+    return refusal(
+        "node-ready-for",
+        f"node {node_name} is Ready only since {moment_text(since)}, less than {duration_text(needed)}",
+        f"staying Ready until {moment_text(since + needed)}",
         retry_at=since + needed,
         by_hand=look,
     )
@@ -198,26 +191,23 @@ def _nothing_terminating(evidence: NodeEvidence) -> Judgement | None:
 
 
 def _cordon_is_ours_or_settled(node: Object, node_name: str, context: ToolContext) -> Judgement | None:
-    """Our own cordon, or one of somebody else that is older than `limits.cordon_settle` seconds; 0 is off."""
-    settle = timedelta(seconds=context.limits.cordon_settle)
+    """Our own cordon, or one of somebody else that is older than SRE_AGENT_CORDON_SETTLE; 0 is off."""
+    settle = context.settings.cordon_settle
     if cordoned_by_us(node) or not settle:
         return None
     changed = cordon_changed_at(node)
     if changed is not None and context.now - changed > settle:
         return None
+    by_hand = f"kubectl uncordon {node_name}"
     if changed is None:
         reason = f"somebody else cordoned node {node_name}, and when cannot be told"
-        allowed_by = "a person's approval"
-    else:
-        reason = f"somebody else cordoned node {node_name} at {changed:%H:%M:%S} UTC, not more than {settle} ago"
-        allowed_by = f"a person's approval, or waiting until after {changed + settle:%H:%M:%S} UTC"
-    return Judgement(
-        rule="cordon-settle",
-        verdict=Verdict.ASK,
-        reason=reason,
-        allowed_by=allowed_by,
-        retry_at=None if changed is None else changed + settle + timedelta(seconds=1),
-        by_hand=f"kubectl uncordon {node_name}",
+        return question("cordon-settle", reason, "a person's approval", by_hand=by_hand)
+    return question(
+        "cordon-settle",
+        f"somebody else cordoned node {node_name} {moment_text(changed)}, not more than {duration_text(settle)} ago",
+        f"a person's approval, or waiting until after {moment_text(changed + settle)}",
+        retry_at=changed + settle + timedelta(seconds=1),
+        by_hand=by_hand,
     )
 
 

@@ -8,7 +8,7 @@ from sre_agent.cluster.port import Resource, Write, WriteVerb
 from sre_agent.diagnosis import image_pulls, oom_kills
 from sre_agent.evidence import Evidence, WorkloadEvidence
 from sre_agent.objects import name, pod_finished, pod_ready, resource_version, terminating, uid
-from sre_agent.run import Assessment, Change, FieldChange, Judgement
+from sre_agent.run import Assessment, Change, FieldChange, Judgement, Verdict, refusal, worst
 from sre_agent.target import Subject
 from sre_agent.tools.types import (
     Permission,
@@ -19,13 +19,7 @@ from sre_agent.tools.types import (
     WorkloadInput,
 )
 from sre_agent.tools.workload_chain import chain_judgements
-from sre_agent.tools.workload_rules import (
-    EVIDENCE_PERMISSIONS,
-    describe_by_hand,
-    refusal,
-    refused,
-    workload_evidence,
-)
+from sre_agent.tools.workload_rules import EVIDENCE_PERMISSIONS, describe_by_hand, workload_evidence
 
 
 class DeletionOutput(ToolModel):
@@ -58,7 +52,7 @@ def assess_deletion(_arguments: WorkloadInput, evidence: Evidence, _context: Too
                 )
             )
     return Assessment(
-        change=None if refused(judgements) else _change(found, by_hand),
+        change=None if (worst(judgements) is Verdict.REFUSE) else _change(found, by_hand),
         judgements=tuple(judgements),
         output=DeletionOutput(pod=target.pod, ready_elsewhere=ready).model_dump(mode="json"),
     )

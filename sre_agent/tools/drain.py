@@ -11,7 +11,7 @@ from typing import Any
 from sre_agent.cluster.port import Resource, Write, WriteVerb
 from sre_agent.evidence import Evidence, NodeEvidence
 from sre_agent.objects import Object, controller_of, name, namespace, pod_finished, pod_ready, terminating, uid
-from sre_agent.run import Assessment, Change, FieldChange, Judgement, StepStatus, Verdict
+from sre_agent.run import Assessment, Change, FieldChange, Judgement, StepStatus, Verdict, refusal, worst
 from sre_agent.target import Subject
 from sre_agent.tools.drain_filters import pod_key
 from sre_agent.tools.drain_plan import DrainPlan, LeftPod, plan_drain
@@ -22,7 +22,6 @@ from sre_agent.tools.node_rules import (
     not_control_plane,
     not_leaving,
     not_ready,
-    refusal,
 )
 from sre_agent.tools.node_state import cordoned
 from sre_agent.tools.types import NodeInput, Permission, RemediationTool, Tool, ToolContext, ToolModel
@@ -48,10 +47,10 @@ def assess_drain(_arguments: NodeInput, evidence: Evidence, context: ToolContext
     if node is None:
         return _refused(node_gone(node_name))
     judgements = tuple(_against_drain(found, node, context))
-    if found.pods is None or found.budgets is None or _worst(judgements) is Verdict.REFUSE:
+    if found.pods is None or found.budgets is None or worst(judgements) is Verdict.REFUSE:
         return _refused(*judgements)
-    plan = plan_drain(node, found.pods, found.budgets, found, context.limits)
-    stopped = tuple(_against_plan(plan, node_name, strict=context.limits.drain_strict))
+    plan = plan_drain(node, found.pods, found.budgets, found, context.settings)
+    stopped = tuple(_against_plan(plan, node_name, strict=context.settings.drain_strict))
     if stopped:
         return Assessment(judgements=(*judgements, *stopped), output=_output(left=plan.left))
     output = _output(evicted=plan.evicted, left=plan.left, warnings=plan.warnings)
@@ -68,10 +67,6 @@ def _output(
     *, evicted: Iterable[Object] = (), left: Iterable[LeftPod] = (), warnings: Iterable[str] = ()
 ) -> dict[str, Any]:
     return DrainOutput(evicted=[pod_key(pod) for pod in evicted], left=list(left), warnings=list(warnings)).model_dump()
-
-
-def _worst(judgements: Iterable[Judgement]) -> Verdict:
-    return max((judgement.verdict for judgement in judgements), default=Verdict.ALLOW)
 
 
 def _against_drain(evidence: NodeEvidence, node: Object, context: ToolContext) -> Iterator[Judgement]:
@@ -151,6 +146,7 @@ def _drain_change(evidence: NodeEvidence, plan: DrainPlan) -> Change:
         ),
         kubectl=_kubectl(node_name),
         notes=plan.warnings,
+        leaves=len(plan.left),
     )
 
 

@@ -8,12 +8,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from sre_agent.objects import Object, annotations, controller_of, labels, name, namespace, pod_finished, terminating
+from sre_agent.objects import (
+    OPT_OUT,
+    Object,
+    annotations,
+    controller_of,
+    name,
+    namespace,
+    opted_out,
+    pod_finished,
+    terminating,
+)
 from sre_agent.tools.node_state import UNREACHABLE_TAINT
 
 MIRROR_POD = "kubernetes.io/config.mirror"
 SYSTEM_NAMESPACE = "kube-system"
-IGNORE = "sre-agent/ignore"
 PROTECTING_ANNOTATIONS = (
     ("cluster-autoscaler.kubernetes.io/safe-to-evict", "false"),
     ("karpenter.sh/do-not-disrupt", "true"),
@@ -181,8 +190,7 @@ def _own(pod: Object, around: Surroundings) -> str | None:
 
 
 def _ignored(pod: Object, _around: Surroundings) -> str | None:
-    value = labels(pod).get(IGNORE) or annotations(pod).get(IGNORE)
-    return f"marked {IGNORE}={value}" if str(value).lower() == "true" else None
+    return f"marked {OPT_OUT}=true" if opted_out(pod) else None
 
 
 def _marked(pod: Object, _around: Surroundings) -> str | None:

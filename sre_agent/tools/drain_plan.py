@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from sre_agent.evidence import NodeEvidence
 from sre_agent.objects import Object, name, namespace
+from sre_agent.settings import Settings
 from sre_agent.tools.drain_budgets import play_budgets
 from sre_agent.tools.drain_filters import (
     DEFAULT_FLAGS,
@@ -20,7 +21,7 @@ from sre_agent.tools.drain_filters import (
     pod_key,
 )
 from sre_agent.tools.node_state import readiness
-from sre_agent.tools.types import Limits, ToolModel
+from sre_agent.tools.types import ToolModel
 
 
 class LeftPod(ToolModel):
@@ -46,18 +47,18 @@ class DrainPlan:
 
 
 def plan_drain(
-    node: Object, pods: Iterable[Object], budgets: Iterable[Object], evidence: NodeEvidence, limits: Limits
+    node: Object, pods: Iterable[Object], budgets: Iterable[Object], evidence: NodeEvidence, settings: Settings
 ) -> DrainPlan:
     """Filters the node's pods as kubectl would, then asks the budgets in the order of the evictions."""
     around = Surroundings(
         daemon_sets=evidence.daemon_sets,
-        flags=STRICT_FLAGS if limits.drain_strict else DEFAULT_FLAGS,
-        agent_namespace=limits.agent_namespace,
+        flags=STRICT_FLAGS if settings.drain_strict else DEFAULT_FLAGS,
+        agent_namespace=settings.agent_namespace,
         unreachable=readiness(node).unreachable,
     )
     ordered = sorted(pods, key=lambda pod: (namespace(pod), name(pod)))
     filtered = [judge_pod(pod, around) for pod in ordered]
-    errors = _errors(filtered) if limits.drain_strict else ()
+    errors = _errors(filtered) if settings.drain_strict else ()
     going = {pod_key(entry.pod): entry for entry in filtered if entry.fate is Fate.EVICTED}
     taken, kept = play_budgets((entry.pod for entry in going.values()), tuple(budgets))
     blocked = tuple(LeftPod(pod=pod_key(entry.pod), reason=entry.reason) for entry in kept)

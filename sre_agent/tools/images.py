@@ -10,7 +10,7 @@ from sre_agent.cluster.port import Cluster
 from sre_agent.diagnosis import ImageCause, ImagePull, image_pulls
 from sre_agent.evidence import Evidence, WorkloadEvidence, read_workload
 from sre_agent.objects import annotations, container, container_statuses, name, pod_ready
-from sre_agent.run import Assessment, Change, FieldChange, Judgement
+from sre_agent.run import Assessment, Change, FieldChange, Judgement, Verdict, question, refusal, worst
 from sre_agent.runbook import Runbook, image_fault
 from sre_agent.target import Subject
 from sre_agent.tools.rollback import rollback, rollback_output, serving_revision
@@ -34,9 +34,6 @@ from sre_agent.tools.workload_rules import (
     deployment_patch,
     describe_by_hand,
     main_container_judgement,
-    question,
-    refusal,
-    refused,
     set_by_hand,
     template_of,
     undo_patch,
@@ -127,7 +124,7 @@ def assess_image(arguments: WorkloadInput, evidence: Evidence, context: ToolCont
         judgements += newest_revision_judgements(found)
         judgements += _ready_pods(found, by_hand)
     change = None
-    if pull is not None and image is not None and not refused(judgements):
+    if pull is not None and image is not None and worst(judgements) is not Verdict.REFUSE:
         change = _change(found, pull, image)
     return Assessment(change=change, judgements=tuple(judgements), output=_output(found, wanted, pull, change))
 
@@ -150,7 +147,7 @@ def _way_back(evidence: WorkloadEvidence, pull: ImagePull) -> Assessment:
     same = [] if pull.init else same_container_judgements(evidence, pull.container)
     judgements = [*same, *judgements]
     return Assessment(
-        change=None if refused(judgements) else change,
+        change=None if (worst(judgements) is Verdict.REFUSE) else change,
         judgements=tuple(judgements),
         output={
             **_output(evidence, pull.container, pull, None),

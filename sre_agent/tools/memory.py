@@ -12,13 +12,13 @@ from sre_agent.diagnosis import oom_event_notes, oom_kills
 from sre_agent.evidence import Evidence, WorkloadEvidence, read_workload
 from sre_agent.objects import Object, container
 from sre_agent.quantity import QuantityError, bytes_of, format_bytes
-from sre_agent.run import Assessment, Change, FieldChange, Judgement
+from sre_agent.run import Assessment, Change, FieldChange, Judgement, Verdict, refusal, worst
+from sre_agent.settings import Settings
 from sre_agent.target import Subject
 from sre_agent.tools.memory_room import MemoryStep, room_judgements
 from sre_agent.tools.memory_symptom import pressure_judgements, symptom_judgements
 from sre_agent.tools.types import (
     DiagnosticTool,
-    Limits,
     RemediationTool,
     Tool,
     ToolContext,
@@ -38,8 +38,6 @@ from sre_agent.tools.workload_rules import (
     describe_by_hand,
     main_container_judgement,
     memory,
-    refusal,
-    refused,
     set_by_hand,
     template_of,
     undo_patch,
@@ -98,7 +96,7 @@ def _assess(arguments: WorkloadInput, found: WorkloadEvidence, context: ToolCont
     killed = [kill.container for kill in kills]
     wanted = arguments.container or (killed[0] if len(killed) == 1 else None)
     kill = next((kill for kill in kills if kill.container == wanted), None)
-    step, obstacle = _step(found, wanted, context.limits)
+    step, obstacle = _step(found, wanted, context.settings)
     by_hand = _by_hand(found, wanted, step)
     judgements = chain_judgements(found, by_hand)
     if found.pod is not None:
@@ -111,7 +109,7 @@ def _assess(arguments: WorkloadInput, found: WorkloadEvidence, context: ToolCont
         judgements += [obstacle] if obstacle else []
         judgements += room_judgements(found, step, by_hand) if step else []
         judgements += pressure_judgements(found, by_hand)
-    change = _change(found, step) if step and not refused(judgements) else None
+    change = _change(found, step) if step and worst(judgements) is not Verdict.REFUSE else None
     output = MemoryOutput(
         container=wanted,
         limit_before=format_bytes(step.limit_before) if step else None,
@@ -121,12 +119,14 @@ def _assess(arguments: WorkloadInput, found: WorkloadEvidence, context: ToolCont
     return Assessment(change=change, judgements=tuple(judgements), output=output.model_dump(mode="json"))
 
 
-def next_limit(current: int, limits: Limits) -> int:
+def next_limit(current: int, settings: Settings) -> int:
     """The limit after this one. Bytes; not above `current` where the cap leaves nothing."""
-    return min(limits.memory_floor if current < limits.memory_floor else 2 * current, limits.memory_cap)
+    return min(settings.memory_floor if current < settings.memory_floor else 2 * current, settings.memory_cap)
 
 
-def _step(evidence: WorkloadEvidence, wanted: str | None, limits: Limits) -> tuple[MemoryStep | None, Judgement | None]:
+def _step(
+    evidence: WorkloadEvidence, wanted: str | None, settings: Settings
+) -> tuple[MemoryStep | None, Judgement | None]:
     """The step from the template's current limit, or what forbids one."""
     spec = container(template_of(evidence), wanted)
     if wanted is None or spec is None:
@@ -141,12 +141,12 @@ def _step(evidence: WorkloadEvidence, wanted: str | None, limits: Limits) -> tup
             "the node ran out of memory, or a limit was set on the pod from outside"
         )
         return None, refusal("no-limit", reason, "a memory limit in the template", by_hand=by_hand)
-    after = next_limit(before, limits)
+    after = next_limit(before, settings)
     if after <= before:
         doubled = format_bytes(2 * before)
         reason = (
             f"the limit of container {wanted} is {format_bytes(before)}, at or above the cap of "
-            f"{format_bytes(limits.memory_cap)}: more memory is no longer the answer, look for a leak"
+            f"{format_bytes(settings.memory_cap)}: more memory is no longer the answer, look for a leak"
         )
         by_hand = set_by_hand(evidence, f"resources -c {wanted} --limits=memory={doubled}")
         return None, refusal("memory-cap", reason, "a higher SRE_AGENT_MEMORY_CAP, or a person", by_hand=by_hand)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from sre_agent.evidence import WorkloadEvidence
 from sre_agent.objects import Object, containers, init_containers, name
 from sre_agent.quantity import bytes_of, format_bytes, parse
-from sre_agent.run import Judgement
-from sre_agent.tools.workload_rules import memory, refusal
+from sre_agent.run import Judgement, refusal
+from sre_agent.tools.workload_rules import memory
 
 _REQUEST_KEYS = ("requests.memory", "memory")
 

@@ -8,9 +8,9 @@ from sre_agent.diagnosis import NEAR_LIMIT_ALERTS, OomKill, oom_event_notes, oom
 from sre_agent.evidence import WorkloadEvidence
 from sre_agent.objects import Object, condition_status, container, container_statuses, created_at, name
 from sre_agent.quantity import bytes_of
-from sre_agent.run import Judgement
+from sre_agent.run import Judgement, question, refusal
 from sre_agent.tools.types import ToolContext
-from sre_agent.tools.workload_rules import memory, question, refusal, template_of
+from sre_agent.tools.workload_rules import memory, template_of
 
 NEAR_LIMIT_PERCENT = 90
 """How much of its limit a container must use, as metrics.k8s.io says, to count as near it."""

@@ -6,7 +6,7 @@ Used by `cordon` and `drain`. Each rule is a pure function: what speaks against 
 from sre_agent.cluster.port import Resource
 from sre_agent.evidence import Evidence, NodeEvidence
 from sre_agent.objects import Object
-from sre_agent.run import Judgement, Verdict
+from sre_agent.run import Judgement, Verdict, refusal
 from sre_agent.tools.node_state import confirmed_not_ready, is_control_plane, leaving, readiness
 from sre_agent.tools.types import Permission
 
@@ -33,17 +33,6 @@ def node_evidence(evidence: Evidence) -> NodeEvidence:
     if not isinstance(evidence, NodeEvidence):
         raise TypeError(f"a node tool was given the evidence of {evidence.target.key}")
     return evidence
-
-
-def refusal(rule: str, reason: str, allowed_by: str, *, settled: bool = False, by_hand: str | None = None) -> Judgement:
-    return Judgement(
-        rule=rule,
-        verdict=Verdict.REFUSE,
-        reason=reason,
-        allowed_by=allowed_by,
-        settled=settled,
-        by_hand=by_hand,
-    )
 
 
 def node_gone(node: str) -> Judgement:

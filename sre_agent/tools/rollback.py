@@ -26,7 +26,7 @@ from sre_agent.objects import (
     time_of,
     uid,
 )
-from sre_agent.run import Assessment, Change, Judgement
+from sre_agent.run import Assessment, Change, Judgement, Verdict, question, refusal, worst
 from sre_agent.target import Subject
 from sre_agent.tools.template_diff import changed_fields, without_pod_template_hash
 from sre_agent.tools.types import (
@@ -42,9 +42,6 @@ from sre_agent.tools.workload_rules import (
     EVIDENCE_PERMISSIONS,
     PATCH_PERMISSIONS,
     deployment_patch,
-    question,
-    refusal,
-    refused,
     undo_patch,
     workload_evidence,
 )
@@ -162,7 +159,7 @@ def rollback(evidence: WorkloadEvidence) -> tuple[Change | None, list[Judgement]
         return None, [*judgements, refusal("ready-revision", reason, "an older revision that serves", by_hand=by_hand)]
     judgements += _began_with_newest(known[0], former, by_hand)
     judgements += _templates(evidence, former, by_hand)
-    if refused(judgements):
+    if worst(judgements) is Verdict.REFUSE:
         return None, judgements
     reason = (
         f"the pods of revision {known[0].number} fail, revision {former.number} has {len(former.ready)} ready: "

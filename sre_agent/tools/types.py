@@ -16,6 +16,7 @@ from sre_agent.cluster.port import Cluster, Resource
 from sre_agent.evidence import Evidence
 from sre_agent.run import Assessment, StepRecord
 from sre_agent.runbook import Runbook
+from sre_agent.settings import Settings
 from sre_agent.target import Subject, Target
 
 
@@ -52,28 +53,16 @@ class Permission:
 class ToolContext:
     """What a tool may look at beside its arguments. `now` is the run's clock, read once for this step.
 
-    `limits` are the bounds from the settings; `earlier` the records of the steps before this one.
+    `settings` hold the bounds; `earlier` are the records of the steps before this one.
     """
 
     alert: Alert
     target: Target
     runbook: Runbook
     now: datetime
-    limits: "Limits"
+    settings: Settings
     incident_id: int | None = None
     earlier: tuple[StepRecord, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Limits:
-    """The numbers of DESIGN 7 that tools need; each is a setting. Bytes, seconds."""
-
-    memory_floor: int = 256 * 2**20
-    memory_cap: int = 4 * 2**30
-    node_ready_for: float = 300.0
-    cordon_settle: float = 3600.0
-    drain_strict: bool = False
-    agent_namespace: str = "agentic"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -17,8 +17,8 @@ from sre_agent.objects import (
     uid,
 )
 from sre_agent.quantity import QuantityError, bytes_of
-from sre_agent.run import Judgement
-from sre_agent.tools.workload_rules import memory, refusal, template_of
+from sre_agent.run import Judgement, refusal
+from sre_agent.tools.workload_rules import memory, template_of
 
 
 def chain_judgements(evidence: WorkloadEvidence, by_hand: str) -> list[Judgement]:

@@ -15,7 +15,7 @@ from sre_agent.objects import (
     resource_version,
     uid,
 )
-from sre_agent.run import Judgement, Verdict
+from sre_agent.run import Judgement, refusal
 from sre_agent.tools.types import Permission
 
 EVIDENCE_PERMISSIONS = (
@@ -60,27 +60,6 @@ def workload_evidence(evidence: Evidence) -> WorkloadEvidence:
     if not isinstance(evidence, WorkloadEvidence):
         raise TypeError(f"a workload tool was given the evidence of {evidence.target.key}")
     return evidence
-
-
-def refusal(rule: str, reason: str, allowed_by: str, *, settled: bool = False, by_hand: str | None = None) -> Judgement:
-    """A condition that is not met. `settled`: because nothing is left to do."""
-    return Judgement(
-        rule=rule,
-        verdict=Verdict.REFUSE,
-        reason=reason,
-        allowed_by=allowed_by,
-        settled=settled,
-        by_hand=by_hand,
-    )
-
-
-def question(rule: str, reason: str, allowed_by: str, *, by_hand: str | None = None) -> Judgement:
-    """What a person has to decide."""
-    return Judgement(rule=rule, verdict=Verdict.ASK, reason=reason, allowed_by=allowed_by, by_hand=by_hand)
-
-
-def refused(judgements: list[Judgement]) -> bool:
-    return any(judgement.verdict is Verdict.REFUSE for judgement in judgements)
 
 
 def describe_by_hand(evidence: WorkloadEvidence) -> str:

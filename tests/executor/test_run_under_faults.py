@@ -118,7 +118,7 @@ async def queued(store: Store, alert: Alert, now: datetime, *, scope: str | None
 
 
 async def run_on(
-    store: Store, cluster: SnapshotCluster | None, *, example: Any = EXAMPLE, planner: Any = None, **environment: str
+    store: Store, cluster: SnapshotCluster, *, example: Any = EXAMPLE, planner: Any = None, **environment: str
 ) -> RunRecord:
     now, alert = moment(example), alert_of(example)
     return await run_incident(
@@ -212,12 +212,6 @@ async def test_a_crash_inside_a_step_ends_the_run_and_is_stored(store: Store) ->
     assert record.status is RunStatus.FAILED
     assert "KeyError" in (record.action_error or "")
     assert EventType.ERROR in await types_of(store, record)
-
-
-async def test_without_a_cluster_a_run_ends_escalated(store: Store) -> None:
-    record = await run_on(store, None)
-    assert record.status is RunStatus.ESCALATED
-    assert "no cluster" in (record.steps[0].reason or "")
 
 
 async def test_a_run_that_was_taken_over_writes_nothing(store: Store) -> None:

@@ -153,7 +153,21 @@ def change(**fields: Any) -> Change:
 
 
 def node_change(tool: str = "cordon_node", **fields: Any) -> Change:
-    return change(tool=tool, action=f"{tool}:worker-1", target=NODE, value=None, diff=(), **fields)
+    """A cordon, an uncordon, or a drain of nothing."""
+    write = Write(
+        verb=WriteVerb.PATCH,
+        resource=Resource.NODES,
+        namespace=None,
+        name="worker-1",
+        body={"spec": {"unschedulable": tool == "cordon_node"}},
+    )
+    writes = () if tool == "drain_node" else (write,)
+    return change(
+        **(
+            {"tool": tool, "action": f"{tool}:worker-1", "target": NODE, "value": None, "diff": (), "writes": writes}
+            | fields
+        )
+    )
 
 
 def past(tool: str, ago: timedelta, **fields: Any) -> PastAction:

@@ -1,5 +1,6 @@
 """Nodes, pods and budgets as `kubectl get -o json` prints them, and what the node tools are called with."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -8,8 +9,9 @@ from sre_agent.cluster.port import NotFound
 from sre_agent.evidence import NodeEvidence
 from sre_agent.run import StepRecord
 from sre_agent.runbook import Runbook
+from sre_agent.settings import load
 from sre_agent.target import Target
-from sre_agent.tools.types import Limits, NodeInput, ToolContext
+from sre_agent.tools.types import NodeInput, ToolContext
 
 NOW = datetime(2024, 5, 1, 12, 0, tzinfo=UTC)
 NODE = "worker-1"
@@ -187,7 +189,7 @@ def context(*, incident_id=42, earlier: tuple[StepRecord, ...] = (), **limits):
             sha256="",
         ),
         now=NOW,
-        limits=Limits(**limits),
+        settings=replace(load({}), **limits),
         incident_id=incident_id,
         earlier=earlier,
     )

@@ -24,66 +24,6 @@ def acting(status: StepStatus, action: str = "patch:x") -> StepRecord:
     return step(status, change=change(action=action), result={"action": action})
 
 
-CASES = [
-    pytest.param([], None, RunStatus.SUCCEEDED, id="a runbook without steps"),
-    pytest.param([step(StepStatus.DONE), step(StepStatus.SKIPPED)], None, RunStatus.SUCCEEDED, id="nothing to do"),
-    pytest.param([acting(StepStatus.DONE)], None, RunStatus.SUCCEEDED, id="acted"),
-    pytest.param([acting(StepStatus.PROPOSED)], None, RunStatus.SUCCEEDED, id="recommended"),
-    pytest.param([step(StepStatus.REFUSED, against())], None, RunStatus.ESCALATED, id="a guard refused"),
-    pytest.param([step(StepStatus.REFUSED)], None, RunStatus.ESCALATED, id="validation refused"),
-    pytest.param(
-        [step(StepStatus.REFUSED, against(settled=True))], None, RunStatus.SUCCEEDED, id="nothing is left to do"
-    ),
-    pytest.param([acting(StepStatus.UNKNOWN)], None, RunStatus.ESCALATED, id="an unproven outcome"),
-    pytest.param([step(StepStatus.FAILED)], None, RunStatus.FAILED, id="a failed step"),
-    pytest.param([acting(StepStatus.DONE)], "crashed", RunStatus.FAILED, id="cut short after acting"),
-]
-
-
-@pytest.mark.parametrize(("steps", "error", "status"), CASES)
-def test_the_status_follows_from_the_steps(steps: list[StepRecord], error: str | None, status: RunStatus) -> None:
-    assert conclude(steps, error=error, recorded=True).status is status
-
-
-def test_two_actions_are_joined_and_the_planned_writes_kept() -> None:
-    end = conclude(
-        [acting(StepStatus.PROPOSED, "cordon_node:a"), acting(StepStatus.PROPOSED, "drain_node:a:evicted=1,left=0")],
-        error=None,
-        recorded=True,
-    )
-    assert end.action_recommended == "cordon_node:a; drain_node:a:evicted=1,left=0"
-    assert end.action_taken is None
-    assert len(end.planned_writes) == 2
-
-
-def test_an_unknown_outcome_is_an_error_and_no_action_taken() -> None:
-    end = conclude([acting(StepStatus.UNKNOWN)], error=None, recorded=False)
-    assert (end.action_taken, end.action_error, end.escalation) == (None, "s: why", "s: why")
-
-
-@pytest.mark.parametrize(
-    ("recorded", "word"),
-    [pytest.param(True, "recording", id="a snapshot"), pytest.param(False, "not verified", id="a live cluster")],
-)
-def test_a_run_that_acted_says_that_its_effect_is_not_proven(recorded: bool, word: str) -> None:
-    assert word in conclude([acting(StepStatus.DONE)], error=None, recorded=recorded).notes[0]
-    assert conclude([acting(StepStatus.PROPOSED)], error=None, recorded=recorded).notes == ()
-
-
-RETRIES = [
-    pytest.param([against(retry_at=LATER)], LATER, id="one reason that passes"),
-    pytest.param([against(retry_at=NOW), against(retry_at=LATER)], LATER, id="the last of them"),
-    pytest.param([against(retry_at=LATER), against()], None, id="one reason that stays"),
-    pytest.param([against(retry_at=LATER), against(Verdict.ALLOW)], LATER, id="a note is no reason"),
-    pytest.param([], None, id="no reason"),
-]
-
-
-@pytest.mark.parametrize(("judgements", "expected"), RETRIES)
-def test_a_run_comes_back_when_every_reason_has_passed(judgements: list[Judgement], expected: Any) -> None:
-    assert conclude([step(StepStatus.REFUSED, *judgements)], error=None, recorded=True).retry_at == expected
-
-
 def record(**fields: Any) -> RunRecord:
     values: dict[str, Any] = {
         "incident_id": 1,
@@ -97,6 +37,76 @@ def record(**fields: Any) -> RunRecord:
         "steps": (),
     }
     return RunRecord(**(values | fields))
+
+
+def concluded(steps: list[StepRecord], *, error: str | None, recorded: bool) -> RunRecord:
+    return conclude(record(steps=tuple(steps)), error=error, recorded=recorded)
+
+
+CASES = [
+    pytest.param([], None, RunStatus.SUCCEEDED, id="a runbook without steps"),
+    pytest.param([step(StepStatus.DONE), step(StepStatus.SKIPPED)], None, RunStatus.SUCCEEDED, id="nothing to do"),
+    pytest.param([acting(StepStatus.DONE)], None, RunStatus.SUCCEEDED, id="acted"),
+    pytest.param([acting(StepStatus.PROPOSED)], None, RunStatus.SUCCEEDED, id="recommended"),
+    pytest.param([step(StepStatus.REFUSED, against())], None, RunStatus.ESCALATED, id="a guard refused"),
+    pytest.param([step(StepStatus.REFUSED)], None, RunStatus.ESCALATED, id="validation refused"),
+    pytest.param(
+        [step(StepStatus.REFUSED, against(settled=True))], None, RunStatus.SUCCEEDED, id="nothing is left to do"
+    ),
+    pytest.param(
+        [step(StepStatus.REFUSED, against(settled=True), against())],
+        None,
+        RunStatus.SUCCEEDED,
+        id="nothing is left to do, whatever else speaks against it",
+    ),
+    pytest.param([acting(StepStatus.UNKNOWN)], None, RunStatus.ESCALATED, id="an unproven outcome"),
+    pytest.param([step(StepStatus.FAILED)], None, RunStatus.FAILED, id="a failed step"),
+    pytest.param([acting(StepStatus.DONE)], "crashed", RunStatus.FAILED, id="cut short after acting"),
+]
+
+
+@pytest.mark.parametrize(("steps", "error", "status"), CASES)
+def test_the_status_follows_from_the_steps(steps: list[StepRecord], error: str | None, status: RunStatus) -> None:
+    assert concluded(steps, error=error, recorded=True).status is status
+
+
+def test_two_actions_are_joined_and_the_planned_writes_kept() -> None:
+    end = concluded(
+        [acting(StepStatus.PROPOSED, "cordon_node:a"), acting(StepStatus.PROPOSED, "drain_node:a:evicted=1,left=0")],
+        error=None,
+        recorded=True,
+    )
+    assert end.action_recommended == "cordon_node:a; drain_node:a:evicted=1,left=0"
+    assert end.action_taken is None
+    assert len(end.planned_writes) == 2
+
+
+def test_an_unknown_outcome_is_an_error_and_no_action_taken() -> None:
+    end = concluded([acting(StepStatus.UNKNOWN)], error=None, recorded=False)
+    assert (end.action_taken, end.action_error, end.escalation) == (None, "s: why", "s: why")
+
+
+@pytest.mark.parametrize(
+    ("recorded", "word"),
+    [pytest.param(True, "recording", id="a snapshot"), pytest.param(False, "not verified", id="a live cluster")],
+)
+def test_a_run_that_acted_says_that_its_effect_is_not_proven(recorded: bool, word: str) -> None:
+    assert word in concluded([acting(StepStatus.DONE)], error=None, recorded=recorded).notes[0]
+    assert concluded([acting(StepStatus.PROPOSED)], error=None, recorded=recorded).notes == ()
+
+
+RETRIES = [
+    pytest.param([against(retry_at=LATER)], LATER, id="one reason that passes"),
+    pytest.param([against(retry_at=NOW), against(retry_at=LATER)], LATER, id="the last of them"),
+    pytest.param([against(retry_at=LATER), against()], None, id="one reason that stays"),
+    pytest.param([against(retry_at=LATER), against(Verdict.ALLOW)], LATER, id="a note is no reason"),
+    pytest.param([], None, id="no reason"),
+]
+
+
+@pytest.mark.parametrize(("judgements", "expected"), RETRIES)
+def test_a_run_comes_back_when_every_reason_has_passed(judgements: list[Judgement], expected: Any) -> None:
+    assert concluded([step(StepStatus.REFUSED, *judgements)], error=None, recorded=True).retry_at == expected
 
 
 SUMMARIES = [

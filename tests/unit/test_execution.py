@@ -58,6 +58,7 @@ def _drain(writes: tuple[Write, ...]) -> Change:
         writes=writes,
         diff=(),
         kubectl=made.kubectl,
+        leaves=2,
     )
 
 
@@ -68,6 +69,7 @@ PATCHES = [
     pytest.param([None, Conflict("rv")], Outcome.FAILED, True, 0, id="somebody was faster, seen by the write"),
     pytest.param([None, Forbidden("no right")], Outcome.FAILED, False, 0, id="no right"),
     pytest.param([None, UnknownOutcome("reset")], Outcome.UNKNOWN, False, 0, id="no answer came"),
+    pytest.param([UnknownOutcome("reset")], Outcome.FAILED, False, 0, id="no answer to the dry run, nothing was sent"),
 ]
 
 

@@ -10,7 +10,7 @@ from sre_agent import guards
 from sre_agent.alert import AlertStatus
 from sre_agent.cluster.port import Resource, Write, WriteVerb
 from sre_agent.facts import Facts
-from sre_agent.run import Change, Judgement, Mode, StepRecord, StepStatus, Verdict
+from sre_agent.run import Change, Judgement, Mode, StepRecord, StepStatus, Verdict, worst
 from sre_agent.runbook import Step
 from tests.unit.guard_cases import (
     NOW,
@@ -609,8 +609,8 @@ def test_every_reason_is_kept_and_the_worst_wins() -> None:
     given = replace(facts(mode=Mode.RECOMMEND, environment={"SRE_AGENT_STOP": "on"}), past_actions=())
     judgements = guards.judge(given, change())
     assert [entry.rule for entry in judgements] == ["mode", "kill-switch"]
-    assert guards.worst(judgements) is Verdict.REFUSE
-    assert guards.worst([]) is Verdict.ALLOW
+    assert worst(judgements) is Verdict.REFUSE
+    assert worst([]) is Verdict.ALLOW
 
 
 def test_every_judgement_says_what_would_allow_the_change() -> None:

@@ -18,8 +18,8 @@ from sre_agent.settings import (
     describe,
     load,
     parse_duration,
-    write_duration,
 )
+from sre_agent.times import duration_text
 
 HOME = {"HOME": "/home/op"}
 CANARY = "hunter2"
@@ -71,6 +71,7 @@ def test_an_empty_environment_gives_the_documented_defaults() -> None:
         actions_per_day=2,
         health_floor=51,
         min_nodes=3,
+        drain_strict=False,
         memory_floor=256 * 2**20,
         memory_cap=4 * 2**30,
     )
@@ -393,7 +394,7 @@ def test_another_text_is_not_a_duration(text: str) -> None:
 
 @given(st.integers(min_value=0, max_value=3650 * 86400))
 def test_a_written_duration_reads_back(seconds: int) -> None:
-    assert parse_duration(write_duration(timedelta(seconds=seconds))) == timedelta(seconds=seconds)
+    assert parse_duration(duration_text(timedelta(seconds=seconds))) == timedelta(seconds=seconds)
 
 
 @given(st.text(), st.sampled_from([entry.variable for entry in SETTINGS]))

@@ -1,11 +1,13 @@
 """increase_memory_limit: the next limit, the symptom it needs, and the patch."""
 
+from dataclasses import replace
+
 import pytest
 
 from sre_agent.cluster.port import Resource, WriteVerb
 from sre_agent.run import Verdict
+from sre_agent.settings import load
 from sre_agent.tools.memory import next_limit
-from sre_agent.tools.types import Limits
 from tests.unit.memory_cases import NEAR, OPERATOR, PATH, TOOL, limit_range, only, quota, usage, world
 from tests.unit.workload_objects import (
     Away,
@@ -76,7 +78,7 @@ async def test_the_next_limit_is_computed_from_the_templates_current_one(current
 
 
 def test_a_floor_above_the_cap_does_not_lift_the_cap():
-    assert next_limit(2**20, Limits(memory_floor=2**30, memory_cap=2**29)) == 2**29
+    assert next_limit(2**20, replace(load({}), memory_floor=2**30, memory_cap=2**29)) == 2**29
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """get_node_ready, get_node_conditions, cordon_node, uncordon_node: answers, refusals, and ages at their boundary."""
 
+from datetime import timedelta
+
 import pytest
 
 from sre_agent.cluster.port import Forbidden, Resource, WriteVerb
@@ -287,7 +289,7 @@ def test_a_node_that_is_ready_too_shortly_is_tried_again_when_it_may_pass():
 
 def test_a_window_of_zero_switches_the_ages_off():
     young = cordoned_node(since=ago(seconds=1), annotations=None)
-    assert uncordon(young, node_ready_for=0, cordon_settle=0).judgements == ()
+    assert uncordon(young, node_ready_for=timedelta(0), cordon_settle=timedelta(0)).judgements == ()
 
 
 @pytest.mark.parametrize(

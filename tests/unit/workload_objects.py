@@ -12,9 +12,10 @@ from sre_agent.cluster.recording import from_objects
 from sre_agent.cluster.snapshot import SnapshotCluster
 from sre_agent.evidence import read_workload
 from sre_agent.runbook import Runbook
+from sre_agent.settings import load
 from sre_agent.target import Subject, bind
 from sre_agent.tools.registry import TOOLS
-from sre_agent.tools.types import Limits, ToolContext
+from sre_agent.tools.types import ToolContext
 from sre_agent.tools.validate import arguments_for
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
@@ -237,8 +238,8 @@ def runbook(**fields):
     return Runbook(**(values | fields))
 
 
-def context(alert, target, *, book=None, limits=None):
-    return ToolContext(alert=alert, target=target, runbook=book or runbook(), now=NOW, limits=limits or Limits())
+def context(alert, target, *, book=None, settings=None):
+    return ToolContext(alert=alert, target=target, runbook=book or runbook(), now=NOW, settings=settings or load({}))
 
 
 async def bound(objects, **labels):
@@ -249,7 +250,7 @@ async def bound(objects, **labels):
     return found, await bind(found, Subject.WORKLOAD, on), on
 
 
-async def assess(tool, objects, *, book=None, limits=None, alertname="KubePodOOMKilled", **labels):
+async def assess(tool, objects, *, book=None, settings=None, alertname="KubePodOOMKilled", **labels):
     """What a remediation says about these objects, asked as the executor asks it."""
     if not labels:
         labels = {"pod": "app-2-a", "container": "app"}
@@ -257,7 +258,7 @@ async def assess(tool, objects, *, book=None, limits=None, alertname="KubePodOOM
     asked = TOOLS[tool]
     evidence = await read_workload(on, target, NOW)
     arguments = asked.input(**arguments_for(asked, target))
-    return asked.assess(arguments, evidence, context(found, target, book=book, limits=limits))
+    return asked.assess(arguments, evidence, context(found, target, book=book, settings=settings))
 
 
 async def diagnose(tool, objects, *, alertname="KubePodOOMKilled", **labels):
