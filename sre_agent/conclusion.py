@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from sre_agent.run import RunRecord, RunStatus, StepRecord, StepStatus, Verdict
+from sre_agent.target import Target
 
 
 def conclude(run: RunRecord, *, error: str | None, recorded: bool) -> RunRecord:
@@ -34,7 +35,7 @@ def conclude(run: RunRecord, *, error: str | None, recorded: bool) -> RunRecord:
         action_recommended=_joined(step for step in steps if step.status is StepStatus.PROPOSED),
         action_error="; ".join(([error] if error else []) + failures + unproven) or None,
         planned_writes=tuple(write for change in proposed for write in change.writes),
-        notes=_notes(taken, recorded=recorded),
+        notes=_notes(run, taken, recorded=recorded),
         escalation="; ".join(unproven + refusals) if status is RunStatus.ESCALATED else None,
         retry_at=_retry_at(steps),
     )
@@ -72,12 +73,23 @@ def _retry_at(steps: Sequence[StepRecord]) -> datetime | None:
     return None
 
 
-def _notes(taken: str | None, *, recorded: bool) -> tuple[str, ...]:
+def _notes(run: RunRecord, taken: str | None, *, recorded: bool) -> tuple[str, ...]:
+    """What a reader must know: that an effect is not proven, and where to look when nothing was changed."""
     if taken is None:
-        return ()
+        said = any(judgement.by_hand for step in run.steps for judgement in step.judgements)
+        proposed = any(step.status is StepStatus.PROPOSED for step in run.steps)
+        return () if said or proposed or run.target is None else (f"by hand: {_look(run.target)}",)
     if recorded:
         return ("nothing was verified or undone: the objects are a recording and cannot heal",)
     return ("the effect was not verified",)
+
+
+def _look(target: Target) -> str:
+    """The kubectl command that shows a person what the agent looked at."""
+    if target.namespace is None:
+        return f"kubectl describe node {target.name}"
+    what = f"pod {target.pod}" if target.pod else f"{target.kind.lower()} {target.name}"
+    return f"kubectl -n {target.namespace} describe {what}"
 
 
 def _joined(steps: Iterable[StepRecord]) -> str | None:

@@ -193,7 +193,7 @@ async def _act(run: _Run, change: Change) -> Execution:
     """Commits the intent with everything read before it, sends the change, always records the outcome."""
     action_id = await run.store.record_intent(
         run.active,
-        records.new_action(change, run.assignment.alert),
+        records.new_action(change),
         lambda action_id: [*run.unsaved, records.intent(action_id, change)],
         scope=run.assignment.scope,
         cluster=run.settings.cluster,
@@ -230,7 +230,7 @@ async def _finish(run: _Run) -> RunRecord:
         incident_id=run.assignment.incident_id,
         run_id=str(run.active.id),
         alert=run.assignment.alert,
-        target=run.target,
+        target=next((step.change.target for step in run.steps if step.change), run.target),
         runbook_id=run.route.runbook.id,
         route_reason=run.route.reason,
         mode=run.assignment.mode,

@@ -6,7 +6,6 @@ Called by the executor, and for a plan by the replay. Pure; keeps every reason t
 from dataclasses import replace
 
 from sre_agent.alert import Alert
-from sre_agent.diagnosis import NEAR_LIMIT_ALERTS
 from sre_agent.event import Event, Final, FinalState, IntentRecorded, OutcomeRecorded, StepTaken
 from sre_agent.execution import Execution
 from sre_agent.routing import Route
@@ -82,11 +81,12 @@ def judged(
     status, reason = _what_became(assessment, judgements, execution)
     change = None if status is StepStatus.REFUSED else assessment.change
     result = dict(assessment.output)
+    if assessment.change is not None:
+        result |= {"kubectl": assessment.change.kubectl}
     if change is not None:
         result |= {
             "action": execution.action if execution else change.action,
             "diff": [{"path": line.path, "before": line.before, "after": line.after} for line in change.diff],
-            "kubectl": change.kubectl,
             "notes": list(change.notes),
         }
     return StepRecord(
@@ -121,7 +121,7 @@ _STATUS_OF = {
 }
 
 
-def new_action(change: Change, alert: Alert) -> NewAction:
+def new_action(change: Change) -> NewAction:
     """The row of an intent: what is about to be sent, completely."""
     return NewAction(
         tool=change.tool,
@@ -132,7 +132,7 @@ def new_action(change: Change, alert: Alert) -> NewAction:
             "writes": [write_json(write) for write in change.writes],
             "undo": [write_json(write) for write in change.undo],
         },
-        near_limit=alert.name in NEAR_LIMIT_ALERTS,
+        near_limit=change.near_limit,
     )
 
 

@@ -132,7 +132,8 @@ class Change:
 
     `action` is the action string (`patch_image:demo/app/app:IMAGE`), `value` the one value set (image, memory
     limit, revision; None for nodes), `kubectl` the command for a person, `undo` the writes that take it back
-    (empty where nothing can), `leaves` how many pods a drain leaves on its node, `tool` the remediation that made
+    (empty where nothing can), `leaves` how many pods a drain leaves on its node,
+    `near_limit` whether a limit is raised before anything was killed, `tool` the remediation that made
     it, which may differ from the step's tool (a stuck rollout's `fix_imagepullbackoff` proposes `rollback_deployment`).
     """
 
@@ -146,6 +147,7 @@ class Change:
     undo: tuple[Write, ...] = ()
     notes: tuple[str, ...] = ()
     leaves: int = 0
+    near_limit: bool = False
 
     @property
     def patches_template(self) -> bool:

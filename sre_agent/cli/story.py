@@ -94,6 +94,8 @@ def _tell_step(out: Console, step: StepRecord) -> None:
         _wrapped(out, f"stays: {pod['pod']}, {pod['reason']}", first="      ", rest="        ", style="dim")
     for judgement in step.judgements:
         _tell_judgement(out, judgement)
+    if step.status is StepStatus.REFUSED and (by_hand := (step.result or {}).get("kubectl")):
+        _wrapped(out, f"by hand: {by_hand}", first="      ", rest="        ", style="dim")
 
 
 def _tell_judgement(out: Console, judgement: Judgement) -> None:

@@ -48,13 +48,15 @@ def settled_template(facts: Facts, change: Change) -> Judgement | None:
     evidence, settle = facts.evidence, facts.settings.settle
     if not change.patches_template or not isinstance(evidence, WorkloadEvidence) or not settle:
         return None
-    by_us, changed = template_changed_at(evidence)
-    if by_us or (changed is not None and facts.now - changed >= settle):
-        return None
     name = f"{change.target.kind} {change.target.name}"
-    if changed is None:
+    dates = template_changes(evidence)
+    if not dates:
         reason = f"when the template of {name} was last changed cannot be told"
         return question("settled-template", reason, "a person's approval")
+    by_others = [moment for moment, manager in dates if manager != FIELD_MANAGER]
+    changed = max(by_others, default=None)
+    if changed is None or facts.now - changed >= settle:
+        return None
     return question(
         "settled-template",
         f"the template of {name} was changed {moment_text(changed)}, less than {duration_text(settle)} ago",
@@ -63,22 +65,20 @@ def settled_template(facts: Facts, change: Change) -> Judgement | None:
     )
 
 
-def template_changed_at(evidence: WorkloadEvidence) -> tuple[bool, datetime | None]:
-    """Whether the last known change of the template is our own, and when somebody else last changed it.
+def template_changes(evidence: WorkloadEvidence) -> list[tuple[datetime, str | None]]:
+    """When the template is known to have been changed, and by which field manager.
 
-    From managedFields where they are recorded, else the newest ReplicaSet's creation; None when neither tells.
+    From managedFields where they are recorded, else from the creation of each ReplicaSet: one that was brought back
+    is older than the change that brought it.
     """
-    controller = evidence.controller or {}
-    entries = [
-        (time_of(entry.get("time")), str(entry.get("manager")))
-        for entry in controller.get("metadata", {}).get("managedFields") or ()
-        if _touches_template(entry)
+    managed = [
+        (moment, str(entry.get("manager")))
+        for entry in (evidence.controller or {}).get("metadata", {}).get("managedFields") or ()
+        if _touches_template(entry) and (moment := time_of(entry.get("time")))
     ]
-    dated = sorted((moment, manager) for moment, manager in entries if moment)
-    if dated:
-        moment, manager = dated[-1]
-        return manager == FIELD_MANAGER, moment
-    return False, created_at(evidence.replica_sets[0]) if evidence.replica_sets else None
+    if managed:
+        return list(managed)
+    return [(moment, None) for held in evidence.replica_sets if (moment := created_at(held))]
 
 
 def _touches_template(entry: Object) -> bool:

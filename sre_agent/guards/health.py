@@ -2,31 +2,42 @@
 
 from sre_agent.evidence import NodeEvidence, WorkloadEvidence
 from sre_agent.facts import Facts
-from sre_agent.objects import Object, name, node_ready, node_schedulable, pod_ready, terminating
+from sre_agent.objects import Object, name, node_schedulable, pod_ready
 from sre_agent.run import Change, Judgement, question, refusal
 from sre_agent.tools.drain import workloads_left_without_ready
+from sre_agent.tools.node_state import leaving, readiness
 
 
 def ready_nodes(facts: Facts, change: Change) -> Judgement | None:
-    """Afterwards SRE_AGENT_HEALTH_FLOOR percent of the nodes are Ready and schedulable, and at least one other."""
+    """Afterwards SRE_AGENT_HEALTH_FLOOR percent of the nodes are Ready and schedulable, and at least one other.
+
+    In a small cluster the percentage says nothing: there one other node must do, and a person is asked.
+    """
     evidence = facts.evidence
     if not change.takes_node_away or not isinstance(evidence, NodeEvidence):
         return None
     if not evidence.nodes:
         return refusal("ready-nodes", "the nodes of the cluster could not be read", "the right to list nodes")
-    serving = [
-        node
-        for node in evidence.nodes
-        if name(node) != change.target.name and node_ready(node) and node_schedulable(node) and not terminating(node)
-    ]
+    serving = [node for node in evidence.nodes if name(node) != change.target.name and _serves(node)]
     floor, total = facts.settings.health_floor, len(evidence.nodes)
-    if serving and len(serving) * 100 >= floor * total:
+    enough = len(serving) * 100 >= floor * total or total < facts.settings.min_nodes
+    if enough and not all(map(_tainted, serving)):
         return None
     return refusal(
         "ready-nodes",
-        f"only {len(serving)} of {total} nodes would be Ready and schedulable; at least {floor} % and one must",
+        f"only {len(serving)} of {total} nodes would be Ready and schedulable; at least {floor} % must, "
+        "and one of them without a taint that keeps pods away",
         "more Ready nodes: look at the control plane and the network first, many nodes rarely fail alone",
     )
+
+
+def _serves(node: Object) -> bool:
+    """Whether a node can take pods over: Ready, schedulable, and not on its way out."""
+    return readiness(node).ready and node_schedulable(node) and leaving(node) is None
+
+
+def _tainted(node: Object) -> bool:
+    return any(taint.get("effect") in {"NoSchedule", "NoExecute"} for taint in node.get("spec", {}).get("taints") or ())
 
 
 def small_cluster(facts: Facts, change: Change) -> Judgement | None:
@@ -69,7 +80,8 @@ def rollout_keeps_a_replica(facts: Facts, change: Change) -> Judgement | None:
     if not change.patches_template or not isinstance(evidence, WorkloadEvidence):
         return None
     controller = evidence.controller or {}
-    if not any(pod_ready(pod) for pod in evidence.pods):
+    serves = any(pod_ready(pod) for pod in evidence.pods) or controller.get("status", {}).get("readyReplicas")
+    if not serves:
         return None
     strategy = controller.get("spec", {}).get("strategy") or {}
     replicas = controller.get("spec", {}).get("replicas", 1)

@@ -6,7 +6,6 @@ Unknown and cut-off actions count as done; failed ones changed nothing and do no
 from collections.abc import Iterator
 from datetime import timedelta
 
-from sre_agent.diagnosis import NEAR_LIMIT_ALERTS
 from sre_agent.facts import Facts
 from sre_agent.run import Change, Judgement, Outcome, StepStatus, refusal
 from sre_agent.store import PastAction
@@ -68,7 +67,7 @@ def daily_cap(facts: Facts, change: Change) -> Judgement | None:
 
 def near_limit_pause(facts: Facts, change: Change) -> Judgement | None:
     """Near-limit without a kill raises a workload's limit once in SRE_AGENT_NEAR_LIMIT_PAUSE."""
-    if change.tool != "increase_memory_limit" or facts.alert.name not in NEAR_LIMIT_ALERTS:
+    if not change.near_limit:
         return None
     pause = facts.settings.near_limit_pause
     last = next((action for action in _same(facts, change, pause) if action.near_limit), None)

@@ -74,7 +74,7 @@ def horizontal_autoscaler(facts: Facts, change: Change) -> Judgement | None:
         return _unread("horizontal-autoscaler", "horizontalpodautoscalers")
     for autoscaler in evidence.autoscalers:
         spec = autoscaler.get("spec", {})
-        if _names(spec.get("scaleTargetRef"), change) and _scales_on_memory(spec):
+        if _names(spec.get("scaleTargetRef"), change) and _scales_on_memory(spec, change.target.container):
             name = autoscaler.get("metadata", {}).get("name")
             return question(
                 "horizontal-autoscaler",
@@ -123,10 +123,11 @@ def _names(reference: Object | None, change: Change) -> bool:
     )
 
 
-def _scales_on_memory(spec: Object) -> bool:
+def _scales_on_memory(spec: Object, container: str | None) -> bool:
+    """Whether some metric is the memory of the pod, or of this container."""
     for metric in spec.get("metrics") or ():
         source = metric.get("resource") or metric.get("containerResource") or {}
-        if source.get("name") == "memory":
+        if source.get("name") == "memory" and source.get("container", container) == container:
             return True
     return False
 

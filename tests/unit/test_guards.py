@@ -231,6 +231,11 @@ WORKLOAD_CASES = [
         {"horizontal-autoscaler": "ASK"},
         id="an HPA that scales on a container's memory",
     ),
+    pytest.param(
+        workload(autoscalers=(autoscaler(metric={"containerResource": {"name": "memory", "container": "side"}}),)),
+        {},
+        id="an HPA that scales on another container's memory",
+    ),
     pytest.param(workload(autoscalers=(autoscaler(metric=CPU_METRIC),)), {}, id="an HPA that scales on CPU"),
     pytest.param(
         workload(autoscalers=(autoscaler(name="other", metric=MEMORY_METRIC),)), {}, id="an HPA of another workload"
@@ -308,8 +313,20 @@ WORKLOAD_CASES = [
                 managedFields=[managed("kubectl-edit", 3 * MINUTES), managed("sre-agent", 2 * MINUTES)]
             )
         ),
+        {"settled-template": "ASK"},
+        id="our own change does not hide somebody else's",
+    ),
+    pytest.param(
+        workload(
+            controller=deployment(managedFields=[managed("kubectl-edit", 3 * HOURS), managed("sre-agent", 2 * MINUTES)])
+        ),
         {},
-        id="the newest template change is our own",
+        id="our own change alone needs no settling",
+    ),
+    pytest.param(
+        workload(replica_sets=(replica_set(9 * DAYS), replica_set(5 * MINUTES))),
+        {"settled-template": "ASK"},
+        id="a release of 5 minutes ago was taken back by hand",
     ),
     pytest.param(
         facts(workload_evidence(replica_sets=(replica_set(MINUTES),)), environment={"SRE_AGENT_SETTLE": "0"}),
@@ -359,22 +376,6 @@ WORKLOAD_CASES = [
         {},
         id="both windows switched off",
     ),
-    pytest.param(
-        facts(
-            alert=alert(labels={"alertname": "KubePodMemoryNearLimit"}),
-            past_actions=(past("increase_memory_limit", 6 * DAYS, near_limit=True),),
-        ),
-        {"near-limit-pause": "REFUSE"},
-        id="near-limit again within 7 days",
-    ),
-    pytest.param(
-        facts(
-            alert=alert(labels={"alertname": "KubePodMemoryNearLimit"}),
-            past_actions=(past("increase_memory_limit", 6 * DAYS),),
-        ),
-        {},
-        id="near-limit after a kill's raise",
-    ),
 ]
 
 
@@ -410,6 +411,15 @@ def owned(name: str, *, ready: bool, on: str) -> dict[str, Any]:
     return made
 
 
+LEAVING = {"key": "ToBeDeletedByClusterAutoscaler", "effect": "NoSchedule"}
+UNREACHABLE = {"key": "node.kubernetes.io/unreachable", "effect": "NoExecute"}
+CONTROL_PLANE = {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}
+
+
+def tainted(name: str, taint: dict[str, str]) -> dict[str, Any]:
+    return node(name) | {"spec": {"taints": [taint]}}
+
+
 NODE_CASES = [
     pytest.param(node_evidence(), node_change(), {}, id="a cordon with three other Ready nodes"),
     pytest.param(
@@ -435,8 +445,32 @@ NODE_CASES = [
     pytest.param(
         node_evidence(nodes=(node("worker-1", ready="False"), node("w2"))),
         node_change(),
-        {"ready-nodes": "REFUSE", "small-cluster": "ASK"},
+        {"small-cluster": "ASK"},
         id="one of two nodes",
+    ),
+    pytest.param(
+        node_evidence(nodes=(node("worker-1", ready="False"),)),
+        node_change(),
+        {"ready-nodes": "REFUSE", "small-cluster": "ASK"},
+        id="the only node",
+    ),
+    pytest.param(
+        node_evidence(nodes=(node("worker-1", ready="False"), *(tainted(f"w{n}", LEAVING) for n in (2, 3, 4)))),
+        node_change(),
+        {"ready-nodes": "REFUSE"},
+        id="peers that are on their way out",
+    ),
+    pytest.param(
+        node_evidence(nodes=(node("worker-1", ready="False"), *(tainted(f"w{n}", UNREACHABLE) for n in (2, 3, 4)))),
+        node_change(),
+        {"ready-nodes": "REFUSE"},
+        id="unreachable peers whose condition is stale",
+    ),
+    pytest.param(
+        node_evidence(nodes=(node("worker-1", ready="False"), *(tainted(f"cp{n}", CONTROL_PLANE) for n in (1, 2, 3)))),
+        node_change(),
+        {"ready-nodes": "REFUSE"},
+        id="peers that only take pods which tolerate their taint",
     ),
     pytest.param(
         node_evidence(nodes=None),
@@ -507,6 +541,12 @@ def test_a_rollout_of_a_workload_without_a_ready_pod_may_recreate_it() -> None:
     assert stops(given) == {}
 
 
+def test_ready_replicas_that_are_not_recorded_count_too() -> None:
+    serving = spoiled_template(type="Recreate") | {"status": {"readyReplicas": 2}}
+    given = workload(controller=serving, pods=(pod(ready=False),))
+    assert stops(given) == {"rollout-keeps-a-replica": "REFUSE"}
+
+
 MEMORY_BOUNDS = [
     pytest.param("512Mi", {}, id="twice the current one"),
     pytest.param("513Mi", {"memory-bound": "REFUSE"}, id="more than twice"),
@@ -523,6 +563,19 @@ def test_a_new_limit_stays_in_its_bounds(value: str, expected: dict[str, str]) -
 def test_a_new_limit_never_passes_the_cap() -> None:
     given = facts(environment={"SRE_AGENT_MEMORY_CAP": "300Mi"})
     assert stops(given, change(value="512Mi")) == {"memory-bound": "REFUSE"}
+
+
+NEAR_LIMIT = [
+    pytest.param(True, True, {"near-limit-pause": "REFUSE"}, id="near-limit again within 7 days"),
+    pytest.param(True, False, {}, id="near-limit after a kill's raise"),
+    pytest.param(False, True, {}, id="a kill after a near-limit raise"),
+]
+
+
+@pytest.mark.parametrize(("now", "before", "expected"), NEAR_LIMIT)
+def test_without_a_kill_a_limit_is_raised_once_a_week(now: bool, before: bool, expected: dict[str, str]) -> None:
+    given = facts(past_actions=(past("increase_memory_limit", 6 * DAYS, near_limit=before),))
+    assert stops(given, change(near_limit=now)) == expected
 
 
 def image_change(value: str | None) -> Change:
