@@ -150,7 +150,7 @@ async def _take_step(run: _Run, step: Step, target: Target) -> StepRecord:
             record = await _use_tool(run, step, call, context)
         except ClusterError as error:
             record = records.closed(step, StepStatus.FAILED, reason=f"{type(error).__name__}: {error}")
-    return replace(record, gate=gate.text)
+    return replace(record, gate=gate.text or None)
 
 
 async def _use_tool(run: _Run, step: Step, call: ValidatedCall, context: ToolContext) -> StepRecord:

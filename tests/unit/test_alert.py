@@ -143,7 +143,7 @@ def test_a_body_of_another_shape_is_refused_with_its_path(raw: bytes, message: s
 @pytest.mark.parametrize(
     ("raw", "start"),
     [
-        pytest.param(b'{"alerts": [],}', "byte 14 (line 1, column 15): not JSON: ", id="trailing comma"),
+        pytest.param(b'{"alerts": [] ]', "byte 14 (line 1, column 15): not JSON: ", id="a bracket that closes nothing"),
         pytest.param(b'{\n  "\xc3\xa9": x}', "byte 10 (line 2, column 8): not JSON: ", id="bytes are not characters"),
         pytest.param(b"\xef\xbb\xbf{x", "byte 4 (line 1, column 2): not JSON: ", id="a BOM counts"),
         pytest.param(b'{"a": "\xff"}', "byte 7: not UTF-8 text", id="invalid UTF-8"),
