@@ -6,6 +6,7 @@ and nothing is there.
 """
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -15,6 +16,8 @@ from sre_agent.objects import (
     controlled_by,
     controller_of,
     event_time,
+    labels,
+    matches,
     name,
     namespace,
     newest_revision_first,
@@ -31,12 +34,14 @@ class WorkloadEvidence:
     controller    the object of `target.kind` (Deployment, StatefulSet, ...); None for a bare pod or when gone
     replica_sets  the Deployment's own ReplicaSets (by owner uid), newest revision first
     pods          all pods of the workload, every revision, the representative included
+    selected      pods that the Deployment's selector selects and that are not among `pods`: their ReplicaSet was
+                  not read, or is another's
     events        core/v1 Events of the pod (involvedObject uid, else name), oldest first
-    events_of_controller  the same for the controller and its newest ReplicaSet
     node          the pod's node, {} where it has none or the cluster does not know it
     namespace     the Namespace object ({} where it has none in a snapshot)
-    quotas, limit_ranges, autoscalers (HPA), vertical_autoscalers, budgets (PDB): of the namespace, unfiltered
+    quotas, limit_ranges, autoscalers (HPA), vertical_autoscalers: of the namespace, unfiltered
     metrics       the pod's PodMetrics; an empty dict when metrics.k8s.io has none
+    metrics_served  whether metrics.k8s.io has PodMetrics of any pod of the cluster: without, there is no such API
     """
 
     target: Target
@@ -45,16 +50,16 @@ class WorkloadEvidence:
     controller: Object | None
     replica_sets: tuple[Object, ...] = ()
     pods: tuple[Object, ...] = ()
+    selected: tuple[Object, ...] = ()
     events: tuple[Object, ...] | None = ()
-    events_of_controller: tuple[Object, ...] | None = ()
     node: Object | None = None
     namespace: Object | None = None
     quotas: tuple[Object, ...] | None = ()
     limit_ranges: tuple[Object, ...] | None = ()
     autoscalers: tuple[Object, ...] | None = ()
     vertical_autoscalers: tuple[Object, ...] | None = ()
-    budgets: tuple[Object, ...] | None = ()
     metrics: Object | None = None
+    metrics_served: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,10 +109,12 @@ async def read_workload(cluster: Cluster, target: Target, now: datetime) -> Work
     pods = [entry for entry in every_pod if any(controlled_by(entry, owner) for owner in owners)]
     if target.kind == "Pod" and pod is not None:
         pods = [pod]
-    around = await asyncio.gather(
-        _events_or_none(cluster, space, [(Resource.PODS, pod)]),
-        _events_or_none(cluster, space, _told_about(target, controller, replica_sets)),
-        *(_list_or_none(cluster, resource, space) for resource in _AROUND_A_WORKLOAD),
+    events, quotas, limit_ranges, autoscalers, vertical_autoscalers = await asyncio.gather(
+        _events_or_none(cluster, space, pod),
+        _list_or_none(cluster, Resource.RESOURCE_QUOTAS, space),
+        _list_or_none(cluster, Resource.LIMIT_RANGES, space),
+        _list_or_none(cluster, Resource.HORIZONTAL_POD_AUTOSCALERS, space),
+        _list_or_none(cluster, Resource.VERTICAL_POD_AUTOSCALERS, space),
     )
     node, space_object, metrics = await asyncio.gather(
         _get_or_none(cluster, Resource.NODES, None, (pod or {}).get("spec", {}).get("nodeName")),
@@ -121,34 +128,30 @@ async def read_workload(cluster: Cluster, target: Target, now: datetime) -> Work
         controller=controller,
         replica_sets=tuple(replica_sets),
         pods=tuple(pods),
-        events=around[0],
-        events_of_controller=around[1],
+        selected=tuple(_selected(controller, every_pod, pods)),
+        events=events,
         node=node,
         namespace=space_object,
-        quotas=around[2],
-        limit_ranges=around[3],
-        autoscalers=around[4],
-        vertical_autoscalers=around[5],
-        budgets=around[6],
+        quotas=quotas,
+        limit_ranges=limit_ranges,
+        autoscalers=autoscalers,
+        vertical_autoscalers=vertical_autoscalers,
         metrics=metrics,
+        metrics_served=True if metrics else await _metrics_served(cluster, space),
     )
 
 
-_AROUND_A_WORKLOAD = (
-    Resource.RESOURCE_QUOTAS,
-    Resource.LIMIT_RANGES,
-    Resource.HORIZONTAL_POD_AUTOSCALERS,
-    Resource.VERTICAL_POD_AUTOSCALERS,
-    Resource.POD_DISRUPTION_BUDGETS,
-)
+def _selected(controller: Object | None, every_pod: list[Object], known: list[Object]) -> Iterator[Object]:
+    """The pods beside the known ones that the controller's selector selects."""
+    selector, names = (controller or {}).get("spec", {}).get("selector"), {name(pod) for pod in known}
+    return (pod for pod in every_pod if name(pod) not in names and matches(selector, labels(pod)))
 
 
-def _told_about(
-    target: Target, controller: Object | None, replica_sets: list[Object]
-) -> list[tuple[Resource, Object | None]]:
-    """The controller and its newest ReplicaSet: quota and admission refusals are told there."""
-    own = [] if controller is None else [(RESOURCE_OF_KIND[target.kind], controller)]
-    return [*own, *((Resource.REPLICA_SETS, entry) for entry in replica_sets[:1])]
+async def _metrics_served(cluster: Cluster, space: str) -> bool | None:
+    """Whether there are PodMetrics of any pod, None where they cannot be listed; the namespace is asked first."""
+    near = await _list_or_none(cluster, Resource.POD_METRICS, space)
+    anywhere = near or await _list_or_none(cluster, Resource.POD_METRICS)
+    return None if anywhere is None else bool(anywhere)
 
 
 async def _controller(cluster: Cluster, target: Target) -> Object | None:
@@ -188,19 +191,12 @@ async def events_of(
     return tuple(sorted(own, key=lambda event: event_time(event) or datetime.min.replace(tzinfo=UTC)))
 
 
-async def _events_or_none(
-    cluster: Cluster, space: str, objects: list[tuple[Resource, Object | None]]
-) -> tuple[Object, ...] | None:
-    """The Events about several objects; None where some could not be read."""
+async def _events_or_none(cluster: Cluster, space: str, pod: Object | None) -> tuple[Object, ...] | None:
+    """The Events about the pod, () where there is none; None where they cannot be read."""
     try:
-        told = [
-            await events_of(cluster, resource, space, name(obj), uid(obj))
-            for resource, obj in objects
-            if obj is not None
-        ]
+        return () if pod is None else await events_of(cluster, Resource.PODS, space, name(pod), uid(pod))
     except ClusterError:
         return None
-    return tuple(event for events in told for event in events)
 
 
 async def _get_or_none(cluster: Cluster, resource: Resource, space: str | None, wanted: str | None) -> Object | None:

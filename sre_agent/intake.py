@@ -13,14 +13,15 @@ from sre_agent.alert import Alert, AlertStatus
 from sre_agent.cluster.port import Cluster, ClusterError, NotFound, Resource
 from sre_agent.event import Event, WebhookReceived
 from sre_agent.incident import Origin
-from sre_agent.objects import node_ready
 from sre_agent.queue import Queue
+from sre_agent.redaction import redact_text
 from sre_agent.routing import ignored, route
 from sre_agent.run import Mode
 from sre_agent.runbook import Runbook, Runbooks
 from sre_agent.settings import Settings
-from sre_agent.store import Disposition, NewIncident, Receipt, Store
-from sre_agent.target import AlertSubject, Subject, dedup_key, describe, subject_of
+from sre_agent.store import Disposition, NewIncident, Problem, Receipt, Store
+from sre_agent.target import AlertSubject, dedup_key, describe, subject_of
+from sre_agent.tools.node_state import readiness
 from sre_agent.tools.registry import subject_of_runbook
 
 
@@ -73,25 +74,27 @@ async def receive(
     return admissions
 
 
-def identify(alert: Alert, runbooks: Runbooks) -> tuple[str, AlertSubject]:
+def identify(alert: Alert, runbook: Runbook) -> tuple[str, AlertSubject]:
     """The alert's dedup_key and what its labels name, without asking a cluster."""
-    subject = _subject(alert, route(alert.labels, runbooks).runbook)
+    subject = subject_of(alert.labels, subject_of_runbook(runbook))
     return dedup_key(alert, subject), describe(alert.labels, subject)
+
+
+def cluster_of(alert: Alert, settings: Settings) -> str:
+    """The cluster that an alert speaks of: another one's alert is recorded there, and never acted on."""
+    return alert.labels.get("cluster") or settings.cluster
 
 
 async def _admit(
     alert: Alert, sender: Sender, store: Store, runbooks: Runbooks, settings: Settings, now: datetime
 ) -> Admission:
-    chosen = route(alert.labels, runbooks)
-    key, named = identify(alert, runbooks)
+    runbook = route(alert.labels, runbooks).runbook
+    key, named = identify(alert, runbook)
     workload = f"{named.workload_kind}/{named.workload_name}" if named.workload_name else None
     receipt = await store.receive(
         NewIncident(
-            origin=sender.origin,
-            scope=sender.scope,
-            cluster=settings.cluster,
+            problem=_problem(key, alert, sender, settings),
             fingerprint=alert.fingerprint,
-            dedup_key=key,
             alertname=alert.name,
             namespace=named.namespace,
             pod=named.pod,
@@ -99,9 +102,9 @@ async def _admit(
             node=named.node,
             workload=workload,
             severity=alert.labels.get("severity"),
-            runbook_id=chosen.runbook.id,
+            runbook_id=runbook.id,
             mode=sender.mode,
-            runbook_sha256=chosen.runbook.sha256,
+            runbook_sha256=runbook.sha256,
             labels=alert.labels,
             annotations=alert.annotations,
             starts_at=alert.starts_at,
@@ -123,38 +126,33 @@ async def _resolve(
     now: datetime,
 ) -> Admission:
     """A resolved alert closes its incident and acts on nothing; a node that is not Ready keeps it open."""
-    key, named = identify(alert, runbooks)
-    if named.node is not None and named.pod is None and await _still_not_ready(cluster, named.node):
-        reason = f"resolved, but node {named.node} is not Ready: the incident stays open"
-        return Admission(alert=alert, incident_id=None, run_id=None, reason=reason)
-    closed = await store.resolve(
-        origin=sender.origin,
-        cluster=settings.cluster,
-        dedup_key=key,
-        now=now,
-        by="alertmanager",
-        reason="the resolved notification came",
-    )
-    reason = "resolved" + (
-        f": incident {', '.join(map(str, closed))} closed" if closed else ": no incident is open for it"
-    )
-    return Admission(alert=alert, incident_id=closed[0] if closed else None, run_id=None, reason=reason)
+    key, named = identify(alert, route(alert.labels, runbooks).runbook)
+    problem = _problem(key, alert, sender, settings)
+    ours = settings.cluster_name in {None, problem.cluster}
+    if cluster is not None and ours and await _still_not_ready(cluster, named):
+        noted = await store.note(problem, _received(alert, settings), now=now)
+        stays = "no incident is open for it" if noted is None else f"incident {noted} stays open"
+        reason = f"resolved, but node {redact_text(named.node or '')} is not Ready: {stays}"
+        return Admission(alert=alert, incident_id=noted, run_id=None, reason=reason)
+    closed = await store.resolve(problem, now=now, by="alertmanager", reason="the resolved notification came")
+    reason = "resolved: no incident is open for it" if closed is None else f"resolved: incident {closed} closed"
+    return Admission(alert=alert, incident_id=closed, run_id=None, reason=reason)
 
 
-async def _still_not_ready(cluster: Cluster | None, node: str) -> bool:
-    """Whether the node is there and not Ready; what cannot be read keeps the incident open."""
-    if cluster is None:
+async def _still_not_ready(cluster: Cluster, named: AlertSubject) -> bool:
+    """Whether this is about a node that is there and not Ready; what cannot be read keeps the incident open."""
+    if named.node is None or named != AlertSubject(node=named.node):
         return False
     try:
-        return not node_ready(await cluster.get(Resource.NODES, None, node))
+        return not readiness(await cluster.get(Resource.NODES, None, named.node)).ready
     except NotFound:
         return False
     except ClusterError:
         return True
 
 
-def _subject(alert: Alert, runbook: Runbook) -> Subject | None:
-    return subject_of(alert.labels, subject_of_runbook(runbook))
+def _problem(key: str, alert: Alert, sender: Sender, settings: Settings) -> Problem:
+    return Problem(origin=sender.origin, scope=sender.scope, cluster=cluster_of(alert, settings), dedup_key=key)
 
 
 def _received(alert: Alert, settings: Settings) -> Event:
@@ -162,7 +160,7 @@ def _received(alert: Alert, settings: Settings) -> Event:
         payload=WebhookReceived(
             labels=alert.labels,
             annotations=alert.annotations,
-            cluster=settings.cluster,
+            cluster=cluster_of(alert, settings),
             startsAt=None if alert.starts_at is None else alert.starts_at.isoformat(),
             fingerprint=alert.fingerprint,
         )
@@ -171,7 +169,7 @@ def _received(alert: Alert, settings: Settings) -> Event:
 
 def _why(receipt: Receipt, key: str) -> str:
     """Why this alert has a run, or has none."""
-    incident = f"incident {receipt.incident_id} ({key})"
+    incident = f"incident {receipt.incident_id} ({redact_text(key)})"
     match receipt.disposition:
         case Disposition.OPENED:
             return f"opened {incident}"

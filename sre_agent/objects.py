@@ -1,11 +1,18 @@
 """Questions about plain Kubernetes JSON that more than one room asks. Pure; an absent field is an answer."""
 
+import contextlib
+import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+from sre_agent.times import parse_moment
+
 Object = dict[str, Any]
 """A Kubernetes object as `kubectl get -o json` prints it."""
+
+NAMESPACE_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+"""What a namespace may be called, to be matched in full."""
 
 
 def name(obj: Object) -> str:
@@ -49,23 +56,17 @@ def terminating(obj: Object) -> bool:
 
 
 def time_of(text: str | None) -> datetime | None:
-    """An RFC 3339 time as aware UTC with microseconds, None for absent or unreadable text."""
+    """A time as aware UTC with microseconds, None for absent or unreadable text and the zero year.
+
+    RFC 3339 as the API prints it; in a recording that somebody wrote, a space for the T and a missing zone (UTC).
+    """
     if not text:
         return None
-    try:
-        moment = datetime.fromisoformat(_six_digits(str(text)))
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
-
-
-def _six_digits(text: str) -> str:
-    """Cuts a fraction to the six digits that Python keeps."""
-    head, dot, tail = text.partition(".")
-    if not dot:
-        return text
-    digits = len(tail) - len(tail.lstrip("0123456789"))
-    return f"{head}.{tail[: min(digits, 6)].ljust(6, '0')}{tail[digits:]}"
+    written = text.replace(" ", "T", 1)
+    for candidate in (written, f"{written}Z"):
+        with contextlib.suppress(ValueError):
+            return parse_moment(candidate)
+    return None
 
 
 def created_at(obj: Object) -> datetime | None:
@@ -84,6 +85,15 @@ def controlled_by(obj: Object, owner_uid: str | None) -> bool:
     """Whether the controller of `obj` is the object of that uid; names do not count, they come back."""
     owner = controller_of(obj)
     return owner is not None and owner_uid is not None and owner.get("uid") == owner_uid
+
+
+def owners_of_spec_field(obj: Object, field: str) -> list[Object]:
+    """The managedFields entries that own `spec.FIELD`: who last set it, and when; empty where none is recorded."""
+    return [
+        entry
+        for entry in obj.get("metadata", {}).get("managedFields") or ()
+        if f"f:{field}" in ((entry.get("fieldsV1") or {}).get("f:spec") or {})
+    ]
 
 
 def condition(obj: Object, kind: str) -> dict[str, Any] | None:
@@ -138,6 +148,11 @@ def container(spec_holder: Object, wanted: str | None) -> Object | None:
 
 def container_statuses(pod: Object) -> list[Object]:
     return pod.get("status", {}).get("containerStatuses") or []
+
+
+def container_status(pod: Object, wanted: str | None) -> Object:
+    """The status of the main container of that name, {} where it has none."""
+    return next((status for status in container_statuses(pod) if status.get("name") == wanted), {})
 
 
 def init_container_statuses(pod: Object) -> list[Object]:

@@ -76,9 +76,3 @@ def _in_largest_unit(count: int, units: dict[str, int]) -> str:
     """`count` in the largest of `units` that divides it, without a unit where none does. Zero has no unit."""
     fitting = [suffix for suffix, factor in units.items() if count and count % factor == 0]
     return f"{count // units[fitting[-1]]}{fitting[-1]}" if fitting else str(count)
-
-
-def compare(left: str | int | float, right: str | int | float) -> int:
-    """-1, 0 or 1 as `left` is less than, equal to or more than `right`, however they are written."""
-    one, other = parse(left), parse(right)
-    return (one > other) - (one < other)

@@ -3,29 +3,31 @@
 Called by the store, `views`, `log` and the planner on everything that comes from outside. Protects two rules: a
 secret that was seen once is nowhere kept, and no text can steer a terminal or hide words from a reader.
 
-A secret becomes `[redacted:KIND:4hex]`; the digits are a keyed hash with a key of this process, so that two values
-can be told apart and none can be guessed from outside. Redacting twice changes nothing. Every expression here is
+A secret becomes `[redacted:KIND:4hex]`; the digits are 16 bits of a keyed hash, so that two values can be told apart.
+The key is a constant of the package: a placeholder must be the same in every process, because identities (dedup keys,
+fingerprints) are made from redacted text, and 16 bits that thousands of values share tell nothing about the one.
+Redacting twice changes nothing. Every expression here is
 linear in the text: what follows a match's start is consumed whole, or bounded. A kind must not itself look like the
 name of a secret.
 """
 
 import hashlib
 import re
-import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-_KEY = secrets.token_bytes(16)
+_KEY = b"sre-agent placeholders"
 _PLACEHOLDER = re.compile(r"\[redacted:[a-z-]+:[0-9a-f]{4}\]")
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
 def redact(value: Any) -> Any:
-    """A copy of a JSON value without secrets: every string redacted, keys kept.
+    """A copy of a JSON value without secrets: every string redacted, the keys of mappings too.
 
-    Beside what `redact_text` finds, it knows Kubernetes objects: the values of a Secret, of `env` entries, of keys
-    and flags named like a secret; kubectl's last-applied annotation, which repeats all of them, is dropped.
+    Beside what `redact_text` finds, it knows Kubernetes objects: the values of a Secret (alone or in its list), of
+    `env` entries, of keys and flags named like a secret; kubectl's last-applied annotation, which repeats all of
+    them, is dropped.
     """
     if isinstance(value, str):
         return redact_text(value)
@@ -37,26 +39,37 @@ def redact(value: Any) -> Any:
 
 
 def _members(mapping: Mapping[Any, Any]) -> Iterator[tuple[Any, Any]]:
-    secret_object = mapping.get("kind") == "Secret"
-    secret_value = isinstance(name := mapping.get("name"), str) and _is_secret_name(name)
+    kind = mapping.get("kind")
+    secret_value = isinstance(name := mapping.get("name"), str) and is_secret_name(name)
     for key, value in mapping.items():
         if key == _LAST_APPLIED:
             continue
-        if secret_object and key in {"data", "stringData"} and isinstance(value, Mapping):
+        shown = redact_text(key) if isinstance(key, str) else key
+        if kind == "Secret" and key in {"data", "stringData"} and isinstance(value, Mapping):
             yield key, {item: _hidden("secret-data", held) for item, held in value.items()}
+        elif kind == "SecretList" and key == "items" and isinstance(value, list | tuple):
+            yield key, [_secret(entry) for entry in value]
         elif key == "env" and isinstance(value, list | tuple):
             yield key, [_environment_entry(entry) for entry in value]
-        elif isinstance(value, str) and (_is_secret_name(str(key)) or (secret_value and key == "value")):
-            yield key, _hidden("credential", value)
+        elif isinstance(value, str) and (is_secret_name(str(key)) or (secret_value and key == "value")):
+            yield shown, _hidden("credential", value)
         else:
-            yield key, redact(value)
+            yield shown, redact(value)
+
+
+def _secret(entry: Any) -> Any:
+    """An item of a SecretList, which the list alone calls a Secret."""
+    if not isinstance(entry, Mapping) or "kind" in entry:
+        return redact(entry)
+    hidden = redact({"kind": "Secret", **entry})
+    return {key: value for key, value in hidden.items() if key != "kind"}
 
 
 def _elements(values: Sequence[Any]) -> Iterator[Any]:
     """The elements of a list; after a flag such as `--password`, the next one is its value."""
     previous: Any = None
     for value in values:
-        follows_flag = isinstance(previous, str) and previous.startswith("-") and _is_secret_name(previous)
+        follows_flag = isinstance(previous, str) and previous.startswith("-") and is_secret_name(previous)
         yield _hidden("credential", value) if follows_flag else redact(value)
         previous = value
 
@@ -122,7 +135,7 @@ _SENSITIVE_NAME = (
 _SECRET_KEY = re.compile(rf"(?:{_SENSITIVE_NAME}|^auth|authorization|^(?:set-)?cookie)$", re.IGNORECASE)
 
 
-def _is_secret_name(name: str) -> bool:
+def is_secret_name(name: str) -> bool:
     return _SECRET_KEY.search(name[-200:]) is not None
 
 
@@ -221,6 +234,7 @@ _RULES: tuple[_Rule, ...] = (
         "credential",
         rf"(?i:{_SENSITIVE_NAME}):[ \t]*[|>][-+0-9]{{0,2}}[ \t]*\n(?P<secret>[ \t]++[^\n]++(?:\n[ \t]++[^\n]++)*+)",
     ),
+    _rule("credential", rf"<[\w.:-]{{0,60}}?(?i:{_SENSITIVE_NAME})(?:\s[^<>]{{0,200}})?>\s*+(?P<secret>[^<]++)</"),
     (_ASSIGNMENT, _hide_assigned),
     _rule("jwt", r"(?<![\w-])(?P<secret>eyJ[\w-]{5,}+\.[\w-]{5,}+(?:\.[\w-]*+){1,4})"),
     _rule("key", r"hooks\.slack\.com/(?:services|workflows|triggers)/(?P<secret>[\w/]{10,})"),

@@ -4,8 +4,10 @@ Called by `sre-agent replay`. A replay runs in its own process, on recorded obje
 its cool-downs see only what this command did.
 """
 
+import math
+import re
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,15 +22,18 @@ from sre_agent.cluster.snapshot import SnapshotCluster
 from sre_agent.errors import BadInput
 from sre_agent.executor import Assignment, run_incident
 from sre_agent.incident import Origin
-from sre_agent.intake import Admission, Sender, identify, receive
+from sre_agent.intake import Admission, Sender, cluster_of, identify, receive
 from sre_agent.queue import InlineQueue
+from sre_agent.redaction import redact_text
 from sre_agent.routing import ignored, route
 from sre_agent.run import Mode, RunRecord, Skipped
 from sre_agent.runbook import Runbooks
 from sre_agent.settings import Settings
 
 STDIN = "-"
+PAYLOAD = "payload.json"
 RECORDINGS = ("cluster.yaml", "cluster.yml", "cluster.json", "cluster")
+_NUMBER = re.compile("[0-9]+")
 NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 """The clock of a replay in which nothing carries a time: fixed, so that today's date never matters."""
 
@@ -44,42 +49,60 @@ class Part:
     now: datetime
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Source:
+    """One payload file. `example` is the example that it belongs to, `named` says that a directory was given."""
+
+    file: str
+    example: Path | None
+    named: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Recorded:
+    """A recording and the cluster that is played on it."""
+
+    recording: Recording
+    cluster: SnapshotCluster
+
+
 def load_parts(payloads: Sequence[str], *, snapshot: Path | None) -> list[Part]:
     """Reads and parses everything before anything runs. Raises BadInput naming file and place."""
-    recordings: dict[tuple[str, Path], tuple[Recording, SnapshotCluster]] = {}
+    recordings: dict[tuple[str, Path], _Recorded] = {}
     parts = []
-    for name in payloads:
-        for file, group in _payload_files(name):
-            payload = parse(_read(file), source=str(file))
-            found = snapshot or (None if file == STDIN else _sibling(Path(file), Path(name)))
-            recorded = None
-            if found is not None:
-                key = (group, found.resolve())
-                if key not in recordings:
-                    recording = load(found)
-                    recordings[key] = (recording, SnapshotCluster(recording))
-                recorded = recordings[key]
-            parts.append(
-                Part(
-                    source=str(file),
-                    group=group,
-                    payload=payload,
-                    cluster=recorded[1] if recorded else None,
-                    now=_moment(payload, recorded[0] if recorded else None),
-                )
+    for source in (source for name in payloads for source in _sources(name)):
+        payload = parse(_read(source.file), source=source.file)
+        beside = None if snapshot or source.example is None else _beside(Path(source.file), source.example)
+        path = snapshot or beside
+        group = str(source.example) if source.named or beside else ""
+        recorded = None
+        if path is not None:
+            key = (group, path.resolve())
+            if key not in recordings:
+                recording = load(path)
+                recordings[key] = _Recorded(recording=recording, cluster=SnapshotCluster(recording))
+            recorded = recordings[key]
+        parts.append(
+            Part(
+                source=source.file,
+                group=group,
+                payload=payload,
+                cluster=recorded.cluster if recorded else None,
+                now=_moment(payload, recorded.recording if recorded else None),
             )
+        )
     return parts
 
 
 async def replay(
     parts: Sequence[Part], *, settings: Settings, runbooks: Runbooks, mode: Mode
-) -> AsyncIterator[tuple[Part, RunRecord | Skipped]]:
+) -> AsyncGenerator[tuple[Part, RunRecord | Skipped], None]:
     """Plays the parts in order and yields each run, and each alert without one, as it is done.
 
     The store is opened only when some part has a cluster. Raises Unreachable where it cannot be.
     """
     scopes = {part.group: str(uuid4()) for part in parts}
-    planned: set[str] = set()
+    planned: set[tuple[str, str, str]] = set()
     async with AsyncExitStack() as stack:
         agent: Agent | None = None
         for part in parts:
@@ -131,48 +154,67 @@ async def _play(
 
 
 def _plan(
-    part: Part, alert: Alert, planned: set[str], settings: Settings, runbooks: Runbooks, mode: Mode
+    part: Part, alert: Alert, planned: set[tuple[str, str, str]], settings: Settings, runbooks: Runbooks, mode: Mode
 ) -> RunRecord | Skipped:
     """What would be walked, where there is no cluster to walk it on. Nothing is stored."""
-    key, _ = identify(alert, runbooks)
+    chosen = route(alert.labels, runbooks)
+    key, _ = identify(alert, chosen.runbook)
+    problem = (part.group, cluster_of(alert, settings), key)
     reason = ignored(alert.labels, settings.ignore_alerts)
     if reason is None and alert.status is AlertStatus.RESOLVED:
         reason = "resolved: closes its incident and acts on nothing"
-    if reason is None and key in planned:
-        reason = f"joined {key}: the same problem, planned already"
+    if reason is None and problem in planned:
+        reason = f"joined {redact_text(key)}: the same problem, planned already"
     if reason is not None:
         return _skipped(part, Admission(alert=alert, incident_id=None, run_id=None, reason=reason))
-    planned.add(key)
-    return records.planned(alert, route(alert.labels, runbooks), mode)
+    planned.add(problem)
+    return records.planned(alert, chosen, mode)
 
 
-def _payload_files(name: str) -> list[tuple[str, str]]:
-    """(file, group) of one argument: a file, stdin, an example, or a directory of numbered parts or examples."""
+def _sources(name: str) -> list[_Source]:
+    """What one argument stands for: a file, stdin, an example, or a directory of numbered parts or examples."""
     path = Path(name)
     if name == STDIN:
-        return [(STDIN, "")]
+        return [_Source(file=STDIN, example=None, named=False)]
     if not path.is_dir():
-        return [(name, "")]
-    if (path / "payload.json").is_file():
-        return [(str(path / "payload.json"), str(path.resolve()))]
-    inner = sorted(entry for entry in path.iterdir() if (entry / "payload.json").is_file())
-    nested = sorted(
-        entry for entry in path.iterdir() if entry.is_dir() and entry not in inner and any(entry.glob("*/payload.json"))
-    )
-    if not inner and not nested:
-        raise BadInput(f"{name}: the directory holds no payload.json, nor do its sub-directories")
-    if inner and all(entry.name[:1].isdigit() for entry in inner):
-        return [(str(entry / "payload.json"), str(path.resolve())) for entry in inner]
-    return [file for entry in sorted(inner + nested) for file in _payload_files(str(entry))]
+        return [_Source(file=name, example=_example_of(path.parent), named=False)]
+    if (path / PAYLOAD).is_file():
+        return [_Source(file=str(path / PAYLOAD), example=_example_of(path), named=True)]
+    inner = {file.parent for file in path.glob(f"*/{PAYLOAD}")}
+    outer = {file.parent.parent for file in path.glob(f"*/*/{PAYLOAD}")}
+    if not inner and not outer:
+        raise BadInput(f"{name}: the directory holds no {PAYLOAD}, nor do its sub-directories")
+    return [source for entry in sorted(inner | outer, key=_place) for source in _sources(str(entry))]
 
 
-def _sibling(payload: Path, argument: Path) -> Path | None:
+def _example_of(directory: Path) -> Path:
+    """The example that a payload's directory belongs to: a numbered part's is the directory above it."""
+    directory = directory.resolve()
+    above = directory.parent
+    if _NUMBER.match(directory.name) and (_recording_in(above) or _holds_only_parts(above)):
+        return above
+    return directory
+
+
+def _holds_only_parts(directory: Path) -> bool:
+    """Whether there are payloads one level below, each of them in a numbered directory."""
+    holders = [file.parent.name for file in directory.glob(f"*/{PAYLOAD}")]
+    return bool(holders) and all(_NUMBER.match(name) for name in holders)
+
+
+def _place(directory: Path) -> tuple[float, str]:
+    """By leading number, then by name: 2 before 10, and what has no number last."""
+    number = _NUMBER.match(directory.name)
+    return (int(number[0]) if number else math.inf, directory.name)
+
+
+def _beside(payload: Path, example: Path) -> Path | None:
     """The recording beside a payload; a numbered part without one uses its example's."""
-    for directory in dict.fromkeys((payload.parent, argument if argument.is_dir() else payload.parent)):
-        for name in RECORDINGS:
-            if (directory / name).exists():
-                return directory / name
-    return None
+    return _recording_in(payload.parent) or _recording_in(example)
+
+
+def _recording_in(directory: Path) -> Path | None:
+    return next((directory / name for name in RECORDINGS if (directory / name).exists()), None)
 
 
 def _read(file: str) -> bytes:

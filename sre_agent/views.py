@@ -1,6 +1,7 @@
 """The JSON nouns that every front end shows: command line, API, pages and TUI read the same shapes.
 
-`run_json` is what leaves the process: it passes `redaction`. The smaller nouns are redacted by whoever keeps them.
+`run_json` and `skipped_json` are what leaves the process: they pass `redaction`. The smaller nouns are redacted by
+whoever keeps them.
 """
 
 from typing import Any
@@ -90,11 +91,14 @@ def run_json(record: RunRecord) -> dict[str, Any]:
 
 
 def skipped_json(skipped: Skipped) -> dict[str, Any]:
-    """One alert without a run."""
-    return {
-        "alertname": skipped.alertname,
-        "fingerprint": skipped.fingerprint,
-        "incident_id": skipped.incident_id,
-        "reason": skipped.reason,
-        "path": skipped.path,
-    }
+    """One alert without a run, without secrets."""
+    shown: dict[str, Any] = redact(
+        {
+            "alertname": skipped.alertname,
+            "fingerprint": skipped.fingerprint,
+            "incident_id": skipped.incident_id,
+            "reason": skipped.reason,
+            "path": skipped.path,
+        }
+    )
+    return shown

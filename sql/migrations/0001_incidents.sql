@@ -50,11 +50,11 @@ create table incidents (
     check ((status = 'resolved') = (resolved_at is not null)),
     check ((resolved_at is null) = (resolved_by is null)),
     check ((last_seq = 0) = (last_hash is null))
-) with (fillfactor = 80);  -- each event moves the head: room for the new row version on the same page
+) with (fillfactor = 80);  -- what appends events moves the head: room for the new row version on the same page
 
--- One open incident per problem; and the newest one of a problem, whatever its status.
+-- One open incident per problem; and the newest one of a problem in a scope, whatever its status.
 create unique index incidents_open on incidents (origin, cluster, dedup_key) where status in ('open', 'suppressed');
-create index incidents_problem on incidents (origin, cluster, dedup_key, id);
+create index incidents_problem on incidents (origin, cluster, dedup_key, scope, id);
 
 -- The list, newest first, by keyset.
 create index incidents_updated on incidents (updated_at desc, id desc);

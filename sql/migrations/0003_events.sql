@@ -7,8 +7,9 @@
 --
 -- run_id is a string or null; ts a string in UTC with six digits, "2026-11-23T05:49:00.000000Z"; prev_hash the hash of
 -- event seq - 1 as 64 lower-case hexadecimal digits, null for the first event. The newest seq and hash also stand in
--- the incident (last_seq, last_hash). A trigger sets all of it while it holds the incident's row, so that a webhook
--- and a run may append at the same moment; whatever an INSERT gives for these columns is overwritten.
+-- the incident (last_seq, last_hash): the head, which moves once for all events of a statement. Triggers set all of it
+-- while they hold the incident's row, so that a webhook and a run may append at the same moment; whatever an INSERT
+-- gives for these columns is overwritten.
 
 create table incident_events (
     id          bigserial   primary key,
@@ -46,23 +47,63 @@ $$;
 
 create function chain_event() returns trigger language plpgsql as $$
 declare
-    head record;
+    before record;  -- the event that this one follows
+    nearer record;  -- the same, where this statement appended it: the head has not moved yet
 begin
-    select last_seq, last_hash into head from incidents where id = new.incident_id for no key update;
+    select last_seq as seq, last_hash as hash into before
+      from incidents where id = new.incident_id for no key update;
     if not found then
         raise foreign_key_violation using message = format('incident %s does not exist', new.incident_id);
     end if;
-    new.seq := head.last_seq + 1;
-    new.prev_hash := head.last_hash;
+    select e.seq, e.hash into nearer
+      from incident_events e
+     where e.incident_id = new.incident_id and e.seq > before.seq
+     order by e.seq desc limit 1;
+    if found then
+        before := nearer;
+    end if;
+    new.seq := before.seq + 1;
+    new.prev_hash := before.hash;
     new.hash := event_hash(
         new.incident_id, new.seq, new.run_id, new.ts, new.event_type, new.payload, new.prev_hash);
-    update incidents set last_seq = new.seq, last_hash = new.hash where id = new.incident_id;
     return new;
 end
 $$;
 
 create trigger chain_event before insert on incident_events
     for each row execute function chain_event();
+
+create function move_head() returns trigger language plpgsql as $$
+begin
+    update incidents i
+       set last_seq = newest.seq, last_hash = newest.hash
+      from (select distinct on (incident_id) incident_id, seq, hash
+              from appended
+             order by incident_id, seq desc) newest
+     where i.id = newest.incident_id;
+    return null;
+end
+$$;
+
+create trigger move_head after insert on incident_events referencing new table as appended
+    for each statement execute function move_head();
+
+-- `events` is a JSON array of {type, payload}, appended in its order. The event `intent` names `action`, an id that
+-- only the database knows.
+create function append_events(incident bigint, run uuid, moment timestamptz, events jsonb, action bigint default null)
+returns void language plpgsql as $$
+begin
+    insert into incident_events (incident_id, run_id, ts, event_type, payload)
+    select incident, run, moment, event.type,
+           case event.type
+               when 'intent' then jsonb_set(event.payload, '{action_id}', to_jsonb(action))
+               else event.payload
+           end
+      from rows from (jsonb_to_recordset(events) as (type text, payload jsonb))
+               with ordinality as event (type, payload, place)
+     order by event.place;
+end
+$$;
 
 create function refuse_change() returns trigger language plpgsql as $$
 begin

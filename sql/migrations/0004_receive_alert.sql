@@ -1,78 +1,88 @@
--- What one firing alert does: it opens an incident, joins the open one, or is only noted. Called by the query
--- `receive` as one statement, which is one transaction.
+-- What one alert does. Firing, it opens an incident, joins the open one, or is only noted; resolved, it closes the
+-- open one. Called by the queries `receive`, `note` and `resolve` as one statement, which is one transaction.
 --
 -- `alert` holds the columns that the alert decides (agent_mode and runbook_id are also those of the run to be
--- queued); the three payloads are those of the events `webhook_received`, `suppressed` and `resolved` as they would
--- be written; `moment` is the caller's clock, `cooldown` what has to lie between two runs of an incident.
+-- queued); `received`, `suppressed`, `superseded` and `resolved` are what `append_events` would append; `moment` is the caller's clock, `cooldown` what has to lie between two runs of an incident.
+--
+-- Replays of one problem at the same time: each closes what it finds open of the others, because one incident may be
+-- open. A replay whose own incident was closed so goes on as if it were open: what it prints must not depend on who
+-- else is at work, nor on what was replayed before.
 
-create function close_earlier_replays(alert incidents, resolved jsonb, moment timestamptz)
-returns void language plpgsql as $$
-begin
-    -- A replay in another process may be at work on its run right now: it goes on undisturbed.
-    update runs r
-       set status = 'cancelled', finished_at = moment, touched_at = clock_timestamp()
-      from incidents i
-     where i.id = r.incident_id
-       and i.origin = alert.origin and i.cluster = alert.cluster and i.dedup_key = alert.dedup_key
-       and i.scope <> alert.scope
-       and i.status in ('open', 'suppressed')
-       and r.status in ('queued', 'running')
-       and r.touched_at < clock_timestamp() - interval '5 minutes';
-
-    with closed as (
-        update incidents i
-           set status = 'resolved', resolved_at = moment, resolved_by = 'replay', updated_at = moment
-         where i.origin = alert.origin and i.cluster = alert.cluster and i.dedup_key = alert.dedup_key
-           and i.scope <> alert.scope
-           and i.status in ('open', 'suppressed')
-        returning i.id
-    )
-    insert into incident_events (incident_id, ts, event_type, payload)
-    select id, moment, 'resolved', resolved from closed;
-end
-$$;
-
-create function queue_run(incident bigint, alert incidents, runbook_sha256 text, moment timestamptz)
-returns uuid language sql as $$
-    insert into runs (incident_id, runbook_id, runbook_sha256, mode, queued_at)
-    values (incident, alert.runbook_id, runbook_sha256, alert.agent_mode, moment)
-    returning id
-$$;
-
-create function receive_alert(
-    alert incidents, runbook_sha256 text, received jsonb, suppressed jsonb, resolved jsonb,
-    moment timestamptz, cooldown interval,
-    out incident_id bigint, out disposition text, out run_id uuid
-) language plpgsql as $$
+-- The newest incident of the problem in the alert's own scope, locked; null without one.
+create function known_incident(alert incidents) returns incidents language plpgsql as $$
 declare
-    known    incidents;    -- the newest incident of this problem in this scope
-    active   uuid;         -- its active run
-    last_end timestamptz;  -- when its last run ended
+    known incidents;
 begin
-    -- Receivers of one problem take turns, so that none of them meets the unique index.
+    -- Whoever may open or close an incident of one problem waits here, so that none of them meets the unique index.
     perform pg_advisory_xact_lock(
         hashtextextended(concat_ws(chr(31), alert.origin, alert.cluster, alert.dedup_key), 0));
-    if alert.origin = 'replay' then
-        perform close_earlier_replays(alert, resolved, moment);
-    end if;
-
     select i.* into known
       from incidents i
      where i.origin = alert.origin and i.cluster = alert.cluster and i.dedup_key = alert.dedup_key
        and i.scope = alert.scope
      order by i.id desc limit 1
        for no key update;
-    select r.id into active
-      from runs r
-     where r.incident_id = known.id and r.status in ('queued', 'running', 'waiting_approval');
-    select max(r.finished_at) into last_end from runs r where r.incident_id = known.id;
+    return known;
+end
+$$;
+
+-- Whether an alert of the incident's own scope joins it.
+create function counts_as_open(incident incidents) returns boolean language sql immutable as $$
+    select incident.status in ('open', 'suppressed') or incident.resolved_by = 'replay'
+$$;
+
+create function close_other_replays(alert incidents, superseded jsonb, moment timestamptz)
+returns void language plpgsql as $$
+declare
+    closed bigint;  -- one at most: the unique index
+begin
+    -- What a replay that was killed left behind, also where its incident was closed meanwhile. A replay in another
+    -- process may be at work on its run right now: that one goes on undisturbed.
+    update runs r
+       set status = 'cancelled', finished_at = moment, touched_at = clock_timestamp()
+     where r.status in ('queued', 'running')
+       and r.touched_at < clock_timestamp() - interval '5 minutes'
+       and exists (
+           select from incidents i
+            where i.id = r.incident_id
+              and i.origin = alert.origin and i.cluster = alert.cluster and i.dedup_key = alert.dedup_key
+              and i.scope <> alert.scope);
+
+    update incidents i
+       set status = 'resolved', resolved_at = moment, resolved_by = 'replay', updated_at = moment
+     where i.origin = alert.origin and i.cluster = alert.cluster and i.dedup_key = alert.dedup_key
+       and i.scope <> alert.scope
+       and i.status in ('open', 'suppressed')
+    returning i.id into closed;
+    if found then
+        perform append_events(closed, null, moment, superseded);
+    end if;
+end
+$$;
+
+create function receive_alert(
+    alert incidents, runbook_sha256 text, received jsonb, suppressed jsonb, superseded jsonb,
+    moment timestamptz, cooldown interval,
+    out incident_id bigint, out disposition text, out run_id uuid
+) language plpgsql as $$
+declare
+    known    incidents := known_incident(alert);
+    active   uuid;         -- its active run
+    last_end timestamptz;  -- when its last run ended
+begin
+    if known.id is not null then
+        select r.id into active
+          from runs r
+         where r.incident_id = known.id and r.status in ('queued', 'running', 'waiting_approval');
+        select max(r.finished_at) into last_end from runs r where r.incident_id = known.id;
+    end if;
 
     disposition := case
         when known.id is null then 'opened'
-        when known.status = 'resolved' and known.resolved_by = 'person'
+        when known.resolved_by = 'person'
              and coalesce(alert.starts_at <= coalesce(known.latest_starts_at, known.created_at), true)
             then 'closed_by_person'
-        when known.status = 'resolved' then 'opened'
+        when not counts_as_open(known) then 'opened'
         when known.status = 'suppressed' then 'muted'
         when active is not null then 'suppressed'
         when last_end is null or moment - last_end > cooldown then 'requeued'
@@ -80,6 +90,9 @@ begin
     end;
 
     if disposition = 'opened' then
+        if alert.origin = 'replay' then
+            perform close_other_replays(alert, superseded, moment);
+        end if;
         insert into incidents (
             origin, scope, cluster, fingerprint, dedup_key, alertname, namespace, pod, container, node, workload,
             severity, runbook_id, agent_mode, labels, annotations, starts_at, latest_starts_at, created_at, updated_at)
@@ -94,7 +107,9 @@ begin
     end if;
 
     if disposition in ('opened', 'requeued') then
-        run_id := queue_run(incident_id, alert, runbook_sha256, moment);
+        insert into runs (incident_id, runbook_id, runbook_sha256, mode, queued_at)
+        values (receive_alert.incident_id, alert.runbook_id, receive_alert.runbook_sha256, alert.agent_mode, moment)
+        returning id into run_id;
     end if;
 
     if disposition in ('muted', 'suppressed', 'requeued', 'joined') then
@@ -108,12 +123,10 @@ begin
          where i.id = known.id;
     end if;
 
-    insert into incident_events (incident_id, ts, event_type, payload)
-    values (incident_id, moment, 'webhook_received', received);
-    if disposition = 'suppressed' then
-        insert into incident_events (incident_id, run_id, ts, event_type, payload)
-        select known.id, active, moment, 'suppressed', suppressed
-         where not exists (select from incident_events e where e.run_id = active and e.event_type = 'suppressed');
+    perform append_events(incident_id, null, moment, received);
+    if disposition = 'suppressed'
+       and not exists (select from incident_events e where e.run_id = active and e.event_type = 'suppressed') then
+        perform append_events(incident_id, active, moment, suppressed);
     end if;
 
     if disposition = 'opened' then  -- last, because every incident of this alert name waits for this row
@@ -124,5 +137,41 @@ begin
                first_at = least(c.first_at, excluded.first_at),
                last_at = greatest(c.last_at, excluded.last_at);
     end if;
+end
+$$;
+
+-- Appends the alert to the incident that it would join, and moves only updated_at; null where none is open.
+create function note_alert(alert incidents, received jsonb, moment timestamptz) returns bigint language plpgsql as $$
+declare
+    known incidents := known_incident(alert);
+begin
+    if known.id is null or not counts_as_open(known) then
+        return null;
+    end if;
+    update incidents i set updated_at = greatest(i.updated_at, moment) where i.id = known.id;
+    perform append_events(known.id, null, moment, received);
+    return known.id;
+end
+$$;
+
+-- Closes the incident that the alert would join; null where none is open.
+create function resolve_alert(
+    alert incidents, resolver text, resolved jsonb, superseded jsonb, moment timestamptz
+) returns bigint language plpgsql as $$
+declare
+    known incidents := known_incident(alert);
+begin
+    if known.id is null or not counts_as_open(known) then
+        if alert.origin = 'replay' then
+            perform close_other_replays(alert, superseded, moment);
+        end if;
+        return null;
+    end if;
+    update incidents i
+       set status = 'resolved', resolved_at = moment, resolved_by = resolver,
+           updated_at = greatest(i.updated_at, moment)
+     where i.id = known.id;
+    perform append_events(known.id, null, moment, resolved);
+    return known.id;
 end
 $$;

@@ -1,6 +1,6 @@
 -- Each of these is one statement, so it happens as a whole or not at all. What depends on the fence selects from
--- `held`: where the run is somebody else's there is no row, and nothing is written. `events` is a JSON array of
--- {type, payload}, appended in its order.
+-- `held`: where the run is somebody else's there is no row, and nothing is written. `events` is what `append_events`
+-- takes.
 
 -- name: start_run
 update runs
@@ -29,18 +29,8 @@ ended as (
            updated_at = greatest(i.updated_at, %(now)s)
       from held
      where i.id = held.incident_id
-    returning i.id as incident_id, held.id as run_id),
-appended as (
-    insert into incident_events (incident_id, run_id, ts, event_type, payload)
-    select ended.incident_id, ended.run_id, %(now)s, event.type, event.payload
-      from ended,
-           rows from (jsonb_to_recordset(%(events)s) as (type text, payload jsonb))
-               with ordinality as event (type, payload, place)
-     order by event.place)
-select incident_id from held;
-
--- name: next_action_id
-select nextval('actions_id_seq') as id;
+    returning i.id as incident_id, held.id as run_id)
+select incident_id, append_events(incident_id, run_id, %(now)s, %(events)s) from ended;
 
 -- name: record_intent
 with held as (
@@ -50,20 +40,12 @@ with held as (
     returning id, incident_id, attempt),
 intended as (
     insert into actions (
-        id, incident_id, run_id, attempt, scope, cluster, tool, action, target_key, value, body, near_limit,
-        intended_at)
-    select %(action_id)s, incident_id, id, attempt, %(scope)s, %(cluster)s, %(tool)s, %(action)s, %(target_key)s,
-           %(value)s, %(body)s, %(near_limit)s, %(now)s
+        incident_id, run_id, attempt, scope, cluster, tool, action, target_key, value, body, near_limit, intended_at)
+    select incident_id, id, attempt, %(scope)s, %(cluster)s, %(tool)s, %(action)s, %(target_key)s, %(value)s,
+           %(body)s, %(near_limit)s, %(now)s
       from held
-    returning incident_id, run_id),
-appended as (
-    insert into incident_events (incident_id, run_id, ts, event_type, payload)
-    select intended.incident_id, intended.run_id, %(now)s, event.type, event.payload
-      from intended,
-           rows from (jsonb_to_recordset(%(events)s) as (type text, payload jsonb))
-               with ordinality as event (type, payload, place)
-     order by event.place)
-select incident_id from held;
+    returning id, incident_id, run_id)
+select id, append_events(incident_id, run_id, %(now)s, %(events)s, id) from intended;
 
 -- name: record_outcome
 -- Not fenced: what happened in the cluster is recorded by whoever saw it.
@@ -75,24 +57,11 @@ ended as (
     update actions
        set status = %(outcome)s, detail = %(detail)s, finished_at = %(now)s
      where id = %(action_id)s and run_id = %(run_id)s
-    returning incident_id, run_id),
-appended as (
-    insert into incident_events (incident_id, run_id, ts, event_type, payload)
-    select ended.incident_id, ended.run_id, %(now)s, event.type, event.payload
-      from ended,
-           rows from (jsonb_to_recordset(%(events)s) as (type text, payload jsonb))
-               with ordinality as event (type, payload, place)
-     order by event.place)
-select incident_id from ended;
+    returning incident_id, run_id)
+select incident_id, append_events(incident_id, run_id, %(now)s, %(events)s) from ended;
 
--- name: actions_on_target
+-- name: past_actions
 select id, incident_id, run_id, tool, action, target_key, value, near_limit, status, intended_at, finished_at
   from actions
  where scope = %(scope)s and cluster = %(cluster)s and target_key = %(target_key)s and intended_at >= %(since)s
- order by intended_at desc, id desc;
-
--- name: actions_in_scope
-select id, incident_id, run_id, tool, action, target_key, value, near_limit, status, intended_at, finished_at
-  from actions
- where scope = %(scope)s and cluster = %(cluster)s and intended_at >= %(since)s
  order by intended_at desc, id desc;

@@ -1,7 +1,8 @@
 """The entry point of `sre-agent`: its commands, and one place that turns errors into exit codes.
 
 Exit codes: 0 done, 1 a run failed or the linter found an error, 2 bad usage or input, 3 something needed cannot be
-reached, 130 interrupted.
+reached or written, 130 interrupted, 141 whoever read the output has closed it (`sre-agent … | head -1`), as a shell
+says of any command that a closed pipe ends.
 """
 
 import sys
@@ -11,9 +12,11 @@ import typer
 
 from sre_agent.cli import config, db, lint, replay
 from sre_agent.cli.output import say
+from sre_agent.cli.streams import CannotWrite, ReaderGone, give_up, taken_over
 from sre_agent.errors import SreAgentError
 
 INTERRUPTED = 130
+READER_GONE = 141
 
 app = typer.Typer(
     name="sre-agent",
@@ -32,15 +35,24 @@ app.command(epilog=config.EPILOG)(config.config)
 app.command()(config.version)
 
 
-def main() -> None:
-    """Runs the command line and exits with its code. Errors go to stderr, one sentence each."""
-    sys.exit(run(sys.argv[1:]))
+def main() -> int:
+    """Runs the command line of this process and returns its exit code. Errors go to stderr, one sentence each."""
+    sys.stdout, sys.stderr = taken_over(sys.stdout), taken_over(sys.stderr)
+    try:
+        return run(sys.argv[1:])
+    except ReaderGone:
+        return READER_GONE
+    except CannotWrite as error:
+        return error.exit_code
+    finally:
+        give_up()
 
 
 def run(arguments: list[str]) -> int:
     """Runs one command and returns its exit code."""
     try:
         result: Any = app(arguments, prog_name="sre-agent", standalone_mode=False)
+        sys.stdout.flush()
     except typer.TyperException as error:
         say(f"sre-agent: {error.format_message()} Try `sre-agent --help`, or `sre-agent COMMAND --help`.")
         return error.exit_code

@@ -58,6 +58,8 @@ def replay(
 async def _play(
     parts: "Sequence[Part]", settings: "Settings", runbooks: "Runbooks", mode: "Mode", as_json: bool
 ) -> int:
+    from contextlib import aclosing
+
     from sre_agent.cli.output import console, print_json, say
     from sre_agent.cli.story import tell, tell_skipped
     from sre_agent.replay import replay
@@ -67,18 +69,20 @@ async def _play(
     runs: list[RunRecord] = []
     skipped: list[Skipped] = []
     out, told = console(), 0
-    async for part, result in replay(parts, settings=settings, runbooks=runbooks, mode=mode):
-        if not as_json and parts.index(part) >= told:
-            told = parts.index(part) + 1
-            say(f"[{told}/{len(parts)}] {part.source}")
-        if isinstance(result, RunRecord):
-            runs.append(result)
-            if not as_json:
-                tell(out, result)
-        else:
-            skipped.append(result)
-            if not as_json:
-                tell_skipped(out, result)
+    # Closed here: output that fails in between must not leave the store's connections to the garbage collector.
+    async with aclosing(replay(parts, settings=settings, runbooks=runbooks, mode=mode)) as results:
+        async for part, result in results:
+            if not as_json and parts.index(part) >= told:
+                told = parts.index(part) + 1
+                say(f"[{told}/{len(parts)}] {part.source}")
+            if isinstance(result, RunRecord):
+                runs.append(result)
+                if not as_json:
+                    tell(out, result)
+            else:
+                skipped.append(result)
+                if not as_json:
+                    tell_skipped(out, result)
     if as_json:
         print_json({"runs": [run_json(run) for run in runs], "skipped": [skipped_json(entry) for entry in skipped]})
     return 1 if any(run.status is RunStatus.FAILED for run in runs) else 0

@@ -24,7 +24,7 @@ MARKS = {
 
 def tell(out: Console, run: RunRecord) -> None:
     """Prints one run."""
-    out.rule(Text(f" {run.alert.name or 'alert without a name'} · {run.mode.value} ", "bold"), characters="─")
+    _title(out, f"{run.alert.name or 'alert without a name'} · {run.mode.value}")
     _line(out, "alert", _alert(run))
     _line(out, "runbook", f"{run.runbook_id}: {run.route_reason}")
     _line(out, "target", _target(run.target))
@@ -43,7 +43,7 @@ def tell(out: Console, run: RunRecord) -> None:
 def tell_skipped(out: Console, skipped: Skipped) -> None:
     """Prints one alert that has no run."""
     where = f" at {skipped.path}" if skipped.path else ""
-    out.rule(Text(f" {skipped.alertname or 'alert'}{where} · no run ", "bold"), characters="─")
+    _title(out, f"{skipped.alertname or 'alert'}{where} · no run")
     _line(out, "because", skipped.reason)
     out.print()
 
@@ -151,12 +151,16 @@ def _tell_change(out: Console, change: Change) -> None:
     _wrapped(out, change.kubectl, first="  $ ", rest="    ", style="dim")
 
 
+def _title(out: Console, text: str) -> None:
+    out.rule(Text(f" {redact_text(text)} ", "bold"), characters="─")
+
+
 def _line(out: Console, label: str, text: str, *, style: str = "") -> None:
     _wrapped(out, text, first=f"{label:<{LABEL}}", rest=" " * LABEL, style=style)
 
 
 def _wrapped(out: Console, text: str, *, first: str, rest: str, style: str = "") -> None:
-    """The one way out: wrapped at words, without secrets and control characters."""
+    """The way out of everything below a title: wrapped at words, without secrets and control characters."""
     for index, line in enumerate(
         textwrap.wrap(redact_text(text), out.width - len(rest), break_on_hyphens=False) or [""]
     ):

@@ -23,7 +23,7 @@ _SERVER_OWNED = (
 )
 _CUSTOM = {Resource.VERTICAL_POD_AUTOSCALERS, Resource.POD_METRICS}
 _SELECTOR_IS_FIXED = {Resource.DEPLOYMENTS, Resource.REPLICA_SETS, Resource.STATEFUL_SETS, Resource.DAEMON_SETS}
-_HAS_STATUS = set(Resource) - {Resource.EVENTS, Resource.LIMIT_RANGES, Resource.CONFIG_MAPS}
+_HAS_STATUS = set(Resource) - {Resource.EVENTS, Resource.LIMIT_RANGES}
 _POD_MAY_CHANGE = {"activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds"}
 
 

@@ -1,13 +1,16 @@
-"""One shape for recorded objects: lists taken apart, kinds recognised, events and labels as the core API has them.
+"""One shape for recorded objects: lists taken apart, kinds recognised, events as the core API has them.
 
-Called by `recording`. After it, every object of a kind that the agent reads looks as the live API would answer it.
+Called by `recording`. After it, every object of a kind that the agent reads looks as the live API would answer it:
+no field is null, and every field that `shapes` names has its type.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from sre_agent.cluster.decoding import Misshapen, decoded
 from sre_agent.cluster.port import RESOURCE_OF_KIND, Resource
+from sre_agent.cluster.shapes import shape_of
 from sre_agent.errors import BadInput
 from sre_agent.objects import Object
 
@@ -21,9 +24,6 @@ _OTHER_GROUPS = {
 }
 """Groups beside a kind's own that serve the same object, in today's clusters or in recordings of old ones."""
 
-_CONTAINERS = ("containers", "initContainers", "ephemeralContainers", "volumes")
-_STATUSES = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
-
 _EVENT_FIELDS = {
     "regarding": "involvedObject",
     "note": "message",
@@ -34,19 +34,6 @@ _EVENT_FIELDS = {
     "reportingController": "reportingComponent",
 }
 """What events.k8s.io/v1 calls otherwise than core/v1."""
-
-_SHAPES = (
-    *((path, False) for path in ("spec", "spec.template", "spec.template.spec", "spec.template.metadata")),
-    *((path, False) for path in ("status", "spec.selector", "involvedObject", "regarding", "series")),
-    *((f"{holder}.{field}", True) for holder in ("spec", "spec.template.spec") for field in _CONTAINERS),
-    *((f"status.{field}", True) for field in ("conditions", *_STATUSES)),
-    ("metadata.ownerReferences", True),
-    ("metadata.managedFields", True),
-    ("spec.taints", True),
-)
-"""Fields whose shape the agent relies upon wherever they are there: (path, whether a list of objects)."""
-
-_SHAPE = {False: "an object", True: "a list of objects"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,63 +89,30 @@ def _with_kind(item: Object, typed_list: Object) -> Object:
 
 
 def normal(obj: Object, place: str) -> Object:
-    """The object in the shape of the API that the agent reads. The argument is not changed."""
+    """The object as the API that the agent reads would answer it. Raises BadInput naming file and field.
+
+    The argument is not changed; an object of a kind that nobody reads is returned as it is.
+    """
     resource = resource_of(obj)
     metadata = obj.get("metadata")
     if resource is None:
         return obj
     if not isinstance(metadata, dict) or not metadata.get("name") or not isinstance(metadata["name"], str | int):
         raise BadInput(f"{place}: the {resource.kind} has no metadata.name; {EXPECTED}")
-    for path, is_list in _SHAPES:
-        if (fault := _misshapen(obj, path.split("."), is_list)) is not None:
-            raise BadInput(f"{place}: {fault} of the {resource.kind} {metadata['name']} is not {_SHAPE[is_list]}")
-    result = {**obj, "metadata": _metadata(metadata, resource)}
-    if resource is Resource.EVENTS:
-        return _core_event(result)
-    return result
-
-
-def _misshapen(value: Any, path: list[str], is_list: bool) -> str | None:
-    """The part of the path at which the shape is wrong, None where it is right or nothing is there."""
-    for depth, field in enumerate(path, 1):
-        value = value.get(field)
-        if value is None:
-            return None
-        if depth < len(path) or not is_list:
-            right = isinstance(value, dict)
-        else:
-            right = isinstance(value, list) and all(isinstance(entry, dict) for entry in value)
-        if not right:
-            return ".".join(path[:depth])
-    return None
-
-
-def _metadata(metadata: Object, resource: Resource) -> Object:
-    result = {**metadata, "name": str(metadata["name"])}
+    raw = _core_event(obj) if resource is Resource.EVENTS else obj
+    try:
+        result: Object = decoded(raw, shape_of(resource))
+    except Misshapen as fault:
+        what = f"{fault.path} of the {resource.kind} {metadata['name']} is not {fault.expected}"
+        raise BadInput(f"{place}: {what}") from None
     if resource.namespaced:
-        result["namespace"] = str(metadata.get("namespace") or "default")
-    for field in ("labels", "annotations"):
-        if isinstance(metadata.get(field), dict):
-            result[field] = {str(key): _text(value) for key, value in metadata[field].items()}
-    if "resourceVersion" in metadata:
-        result["resourceVersion"] = str(metadata["resourceVersion"])
+        result["metadata"]["namespace"] = result["metadata"].get("namespace") or "default"
     return result
-
-
-def _text(value: Any) -> str:
-    """A label value as text: null is empty, true is `true` as the API would print it."""
-    match value:
-        case None:
-            return ""
-        case bool():
-            return str(value).lower()
-        case _:
-            return str(value)
 
 
 def _core_event(event: Object) -> Object:
     """An Event in its core/v1 shape, whichever API printed it; a field that is there already stays."""
-    result = {key: value for key, value in event.items() if key not in _EVENT_FIELDS}
+    result = {key: value for key, value in event.items() if key not in _EVENT_FIELDS and value is not None}
     for theirs, ours in _EVENT_FIELDS.items():
         if event.get(theirs) is not None:
             result.setdefault(ours, event[theirs])

@@ -42,7 +42,6 @@ class Resource(Enum):
         True,
     )
     POD_METRICS = ("pods", "PodMetrics", "metrics.k8s.io/v1beta1", True)
-    CONFIG_MAPS = ("configmaps", "ConfigMap", "v1", True)
 
     @property
     def plural(self) -> str:

@@ -9,7 +9,7 @@ from sre_agent.diagnosis.image_cause import ImageCause, cause_in
 from sre_agent.diagnosis.image_pull import ImagePull, image_pulls
 from sre_agent.diagnosis.pod_events import container_of_event, sandbox_failed
 from sre_agent.diagnosis.symptoms import NEAR_LIMIT_ALERTS, symptomatic_containers
-from sre_agent.diagnosis.terminations import OomKill, crashes, oom_event_notes, oom_kills, oom_spoken_of
+from sre_agent.diagnosis.terminations import OomKill, crashes, ended_badly, oom_event_notes, oom_kills, oom_spoken_of
 
 __all__ = [
     "NEAR_LIMIT_ALERTS",
@@ -19,6 +19,7 @@ __all__ = [
     "cause_in",
     "container_of_event",
     "crashes",
+    "ended_badly",
     "image_pulls",
     "oom_event_notes",
     "oom_kills",

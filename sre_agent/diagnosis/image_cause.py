@@ -23,7 +23,10 @@ _WORDS: tuple[tuple[ImageCause, re.Pattern[str]], ...] = tuple(
     (cause, re.compile(words, re.IGNORECASE))
     for cause, words in (
         # containerd says "no match for platform in manifest: not found": the name is there.
-        (ImageCause.NO_PLATFORM, r"no match(ing manifest)? for |does not match the specified platform"),
+        (
+            ImageCause.NO_PLATFORM,
+            r"no match(ing manifest)? for |does not match the specified platform|cannot be used on this platform",
+        ),
         (
             ImageCause.INVALID_NAME,
             r"InvalidImageName|couldn't parse image (name|reference)|invalid reference format"
@@ -40,7 +43,14 @@ _WORDS: tuple[tuple[ImageCause, re.Pattern[str]], ...] = tuple(
             r"toomanyrequests|too many requests|rate limit|\b429\b|time(d)? ?out|deadline exceeded|x509|tls:"
             r"|certificate|connection (refused|reset)|no such host|server misbehaving|dial tcp|\bEOF\b"
             r"|network is unreachable|no route to host|status\b.{0,60}?\b5\d\d\b|internal server error"
-            r"|bad gateway|service unavailable|HTTP response to HTTPS|proxyconnect|RegistryUnavailable",
+            r"|bad gateway|service unavailable|HTTP response to HTTPS|proxyconnect|RegistryUnavailable"
+            # The auth service answers "not found" as well: that is its own address, not the image.
+            r"|failed to authorize|fetch .{0,60}?token",
+        ),
+        # The runtime says "not found" of what it holds, or was half way through reading: the name was there.
+        (
+            ImageCause.UNKNOWN,
+            r"failed to (extract|prepare|copy)|content (digest|store)|snapshot\b.{0,200}?does not exist",
         ),
         (
             ImageCause.NOT_FOUND,
@@ -58,17 +68,17 @@ _NAMED_IMAGE = re.compile(
 )
 
 
-def cause_in(text: str, image: str) -> ImageCause:
-    """The cause that a message tells about `image`.
+def cause_in(text: str, image: str) -> ImageCause | None:
+    """The cause that a message tells about `image`; UNKNOWN where it tells one that no other image cures.
 
-    UNKNOWN where it only says that the pull failed, and where it speaks of another image.
+    None where it only says that the pull failed, and where it speaks of another image.
     """
     if image_in(text) not in {None, image}:
-        return ImageCause.UNKNOWN
+        return None
     words = _CHOSEN_NAMES.sub(" ", text)
     if ":" in image:
         words = words.replace(image, " ")
-    return next((cause for cause, pattern in _WORDS if pattern.search(words)), ImageCause.UNKNOWN)
+    return next((cause for cause, pattern in _WORDS if pattern.search(words)), None)
 
 
 def image_in(text: str) -> str | None:

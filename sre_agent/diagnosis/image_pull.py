@@ -93,18 +93,23 @@ def _seen(status: Object, failures: list[Object], *, started: datetime | None, c
 
 
 def _cause(status: Object, failures: list[Object], image: str) -> tuple[ImageCause, list[str]]:
-    """The cause, and what else was said. The status is the present; of events, the newest that tells a cause."""
+    """The cause, and what else was said. The status is the present; of events, the newest that tells a cause.
+
+    A status that tells a cause, were it an unknown one, is not overruled by what was said before.
+    """
     reason = waiting_reason(status) or ""
     if reason in _CAUSE_OF_REASON:
         return _CAUSE_OF_REASON[reason], []
-    told = [(moment_of(event), cause_in(str(event.get("message")), image)) for event in failures]
-    told = [(moment, cause) for moment, cause in told if cause is not ImageCause.UNKNOWN]
+    causes = [(moment_of(event), cause_in(str(event.get("message")), image)) for event in failures]
+    told = [(moment, cause) for moment, cause in causes if cause is not None]
     now = cause_in(_waiting_message(status), image)
-    if now is ImageCause.UNKNOWN and told:
+    if now is None and told:
         newest = {cause for moment, cause in told if moment == told[0][0]}
         if len(newest) > 1:
-            return now, [f"events of one moment disagree on the cause: {', '.join(sorted(newest))}"]
+            disagreement = f"events of one moment disagree on the cause: {', '.join(sorted(newest))}"
+            return ImageCause.UNKNOWN, [disagreement]
         now = told[0][1]
+    now = now or ImageCause.UNKNOWN
     others = sorted({cause for _, cause in told} - {now})
     notes = [f"earlier events said {', '.join(others)}; the newest evidence says {now}"] if others else []
     return now, notes

@@ -79,16 +79,19 @@ def oom_event_notes(pod: Object, events: Iterable[Object]) -> list[str]:
     return list(dict.fromkeys(notes))
 
 
+def ended_badly(termination: Object) -> bool:
+    """Whether a container ended with an error or was OOMKilled, the latter whatever its exit code."""
+    return termination.get("exitCode") != 0 or termination.get("reason") == OOM_KILLED
+
+
 def crashes(pod: Object) -> list[str]:
     """The containers that crash now: in CrashLoopBackOff, ended with an error, or not ready after such an end."""
     found = []
     for status, _ in all_statuses(pod):
-        ended_badly = any(
-            entry.get("exitCode") != 0 or entry.get("reason") == OOM_KILLED for entry in terminations(status)
-        )
+        crashed = any(map(ended_badly, terminations(status)))
         now_ended = (status.get("state") or {}).get("terminated")
-        if waiting_reason(status) == "CrashLoopBackOff" or (
-            ended_badly and (now_ended is not None or not status.get("ready"))
-        ):
+        # an init container that failed at first is ready once it has ended well
+        down = not status.get("ready") or (now_ended is not None and ended_badly(now_ended))
+        if waiting_reason(status) == "CrashLoopBackOff" or (crashed and down):
             found.append(str(status.get("name")))
     return found

@@ -162,7 +162,7 @@ def _initialize(data: Path, binaries: Path, server_lock: int) -> None:
             shutil.rmtree(rest)
     command: list[str | Path] = [binaries / "initdb", "-D", unfinished, "-U", "postgres", "-A", "trust", "-E", "UTF8"]
     command += ["--locale=C.UTF-8", "--no-instructions"]
-    made = subprocess.run(command, capture_output=True, pass_fds=(server_lock,), check=False)  # noqa: S603
+    made = subprocess.run(command, capture_output=True, pass_fds=(server_lock,), check=False)  # noqa: S603 - our own path
     if made.returncode:
         raise CannotStart(f"initdb failed: {made.stderr.decode(errors='replace').strip()}")
     unfinished.rename(data)
@@ -184,7 +184,7 @@ def _spawn(data: Path, binaries: Path, sockets: Path, log: int, server_lock: int
             if os.getppid() != supervisor:
                 os._exit(1)  # it died before the kernel was asked to tell
 
-    return subprocess.Popen(  # noqa: S603
+    return subprocess.Popen(  # noqa: S603 - our own path
         command,
         stdout=log,
         stderr=log,

@@ -3,6 +3,7 @@
 from sre_agent.evidence import NodeEvidence, WorkloadEvidence
 from sre_agent.facts import Facts
 from sre_agent.objects import Object, name, node_schedulable, pod_ready
+from sre_agent.rollout import may_be_missing
 from sre_agent.run import Change, Judgement, question, refusal
 from sre_agent.tools.drain import workloads_left_without_ready
 from sre_agent.tools.node_state import leaving, readiness
@@ -85,7 +86,7 @@ def rollout_keeps_a_replica(facts: Facts, change: Change) -> Judgement | None:
         return None
     strategy = controller.get("spec", {}).get("strategy") or {}
     replicas = controller.get("spec", {}).get("replicas", 1)
-    if strategy.get("type") != "Recreate" and replicas - _may_be_missing(strategy, replicas) >= 1:
+    if replicas - may_be_missing(strategy, replicas) >= 1:
         return None
     return refusal(
         "rollout-keeps-a-replica",
@@ -93,20 +94,3 @@ def rollout_keeps_a_replica(facts: Facts, change: Change) -> Judgement | None:
         "would take the last ready replica before the new one is there",
         "a second replica, or a strategy that starts the new pod first",
     )
-
-
-def _may_be_missing(strategy: Object, replicas: int) -> int:
-    """How many pods a rolling update may take away: as the Deployment controller resolves it.
-
-    Percentages of maxUnavailable are rounded down, of maxSurge up; both zero means one pod.
-    """
-    rolling = strategy.get("rollingUpdate") or {}
-    unavailable = _pods_of(rolling.get("maxUnavailable", "25%"), replicas, round_up=False)
-    surge = _pods_of(rolling.get("maxSurge", "25%"), replicas, round_up=True)
-    return 1 if unavailable == surge == 0 else unavailable
-
-
-def _pods_of(value: int | str, replicas: int, *, round_up: bool) -> int:
-    if isinstance(value, str) and value.endswith("%"):
-        return (replicas * int(value[:-1]) + (99 if round_up else 0)) // 100
-    return int(value)

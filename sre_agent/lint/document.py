@@ -12,13 +12,13 @@ from sre_agent.lint.fault import Draft, Fault, Place, quoted
 from sre_agent.lint.front_matter import read_front_matter
 from sre_agent.lint.values import Entry
 from sre_agent.lint.workflow import read_workflow
+from sre_agent.objects import NAMESPACE_NAME
 from sre_agent.runbook import UNKNOWN_ID, AlertMatch, Runbook, Step, image_fault
 from sre_agent.tools.types import Tool
 
 _KEYS = ("id", "title", "alerts", "fallback_image", "fallback_namespaces", "workflow", "future_actions")
 _ID = re.compile(r"RB_[A-Z0-9_]+")
 _ID_ADVICE = "write RB_ and capitals, digits or underscores, as in RB_OOM"
-_NAMESPACE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _NAMESPACE_ADVICE = "write the whole name of a namespace; patterns are not taken"
 _ACTION = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _ACTION_ADVICE = "write a name of small letters, digits and underscores"
@@ -60,7 +60,7 @@ def read_document(path: Path, tools: Mapping[str, Tool]) -> Document:
     title = _required(draft, entries, "title", "add `title: WHAT THE RUNBOOK IS ABOUT`")
     claims = _claims(draft, entries.get("alerts"))
     image = _image(draft, entries.get("fallback_image"))
-    namespaces = values.words(draft, entries.get("fallback_namespaces"), "namespace", _NAMESPACE, _NAMESPACE_ADVICE)
+    namespaces = values.words(draft, entries.get("fallback_namespaces"), "namespace", NAMESPACE_NAME, _NAMESPACE_ADVICE)
     workflow = _workflow(draft, entries, runbook_id, tools)
     actions = values.words(draft, entries.get("future_actions"), "future action", _ACTION, _ACTION_ADVICE)
     runbook = Runbook(

@@ -13,11 +13,11 @@ from datetime import timedelta
 import yaml
 
 from sre_agent.lint.fault import Draft, nearest, quoted
+from sre_agent.times import duration_text, parse_duration
 
 _TEXT = "tag:yaml.org,2002:str"
 _NULL = "tag:yaml.org,2002:null"
 _UNPRINTABLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-_DURATION = re.compile(r"(?:(?P<hours>[0-9]{1,4})h)?(?:(?P<minutes>[0-9]{1,4})m)?(?:(?P<seconds>[0-9]{1,6})s)?")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,16 +119,13 @@ def duration(draft: Draft, node: yaml.Node, noun: str, *, longest: timedelta) ->
     if not isinstance(node, yaml.ScalarNode):
         draft.report(node, f"{noun} is not a duration", instead)
         return None
-    parts = _DURATION.fullmatch(node.value)
-    if parts is None or not node.value:
+    try:
+        length = parse_duration(node.value)
+    except ValueError:
         draft.report(node, f"{noun} {quoted(node.value)} is not a duration", instead)
         return None
-    length = timedelta(**{unit: int(number or 0) for unit, number in parts.groupdict().items()})
     if not timedelta() < length <= longest:
-        draft.report(node, f"{noun} {node.value} is out of range", f"write more than 0s and at most {_hours(longest)}")
+        what = f"{noun} {node.value} is out of range"
+        draft.report(node, what, f"write more than 0s and at most {duration_text(longest)}")
         return None
     return length
-
-
-def _hours(length: timedelta) -> str:
-    return f"{length // timedelta(hours=1)}h"

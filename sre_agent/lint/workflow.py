@@ -77,8 +77,7 @@ def _draft_step(draft: Draft, node: yaml.Node, tools: Mapping[str, Tool]) -> Dra
 
 
 def _report_mixed_subjects(draft: Draft, steps: Sequence[DraftStep]) -> None:
-    # a tool that takes no target (get_runbook) looks at neither kind, and fits into every runbook
-    known = [(step, step.tool.subject) for step in steps if step.tool is not None and step.tool.input.model_fields]
+    known = [(step, step.tool.subject) for step in steps if step.tool is not None and step.tool.subject is not None]
     for step, subject in known[1:]:
         if subject != known[0][1]:
             what = f"tool {step.tool_name} looks at a {subject}, and {known[0][0].tool_name} at a {known[0][1]}"
@@ -111,10 +110,11 @@ def _verify(draft: Draft, step: DraftStep) -> Verify | None:
     for key in ("within", "undo"):
         if key not in keys:
             draft.report(entry.value, f"verify lacks {key}", "write it as {within: 180s, undo: true}")
-    if len(keys) < 2:
-        return None
-    within = values.duration(draft, keys["within"].value, "within", longest=_LONGEST_VERIFICATION)
-    undo = values.flag(draft, keys["undo"].value, "undo")
+    within = undo = None
+    if "within" in keys:
+        within = values.duration(draft, keys["within"].value, "within", longest=_LONGEST_VERIFICATION)
+    if "undo" in keys:
+        undo = values.flag(draft, keys["undo"].value, "undo")
     return None if within is None or undo is None else Verify(within=within, undo=undo)
 
 

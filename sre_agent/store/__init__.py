@@ -13,6 +13,7 @@ from sre_agent.store.rows import (
     NewAction,
     NewIncident,
     PastAction,
+    Problem,
     Receipt,
 )
 from sre_agent.store.store import Store
@@ -25,6 +26,7 @@ __all__ = [
     "NewAction",
     "NewIncident",
     "PastAction",
+    "Problem",
     "Receipt",
     "Store",
 ]

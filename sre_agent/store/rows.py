@@ -40,17 +40,24 @@ class Disposition(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class NewIncident:
-    """The incident that a firing alert would open, and the run that it would queue.
+class Problem:
+    """What an incident is about: one of them is open for each origin, cluster and dedup_key.
 
-    `scope` is `live`, or names the replay command. `mode` and `runbook_sha256` are those of the run.
+    `scope` is `live`, or names the replay command. `cluster` is the one that the alert speaks of.
     """
 
     origin: Origin
     scope: str
     cluster: str
-    fingerprint: str
     dedup_key: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewIncident:
+    """The incident that a firing alert would open. `mode` and `runbook_sha256` are those of the run to be queued."""
+
+    problem: Problem
+    fingerprint: str
     alertname: str
     namespace: str | None
     pod: str | None

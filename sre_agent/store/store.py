@@ -6,16 +6,16 @@ for it (LostFence); only what already happened in the cluster is recorded even t
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any, Self
 from uuid import UUID
 
 from sre_agent.errors import SreAgentError
 from sre_agent.event import Event, Resolved, Suppressed
-from sre_agent.incident import Incident, Origin
+from sre_agent.incident import Incident
 from sre_agent.redaction import redact, redact_text
 from sre_agent.run import Outcome, RunStatus
+from sre_agent.store.columns import incident_columns, name_column, problem_columns
 from sre_agent.store.connection import Pool, open_pool, place, reaching
 from sre_agent.store.migrations import MigrationState, read_migrations, statuses
 from sre_agent.store.queries import query
@@ -26,6 +26,7 @@ from sre_agent.store.rows import (
     NewAction,
     NewIncident,
     PastAction,
+    Problem,
     Receipt,
     Row,
     incident_from_row,
@@ -42,8 +43,6 @@ ENDS = frozenset(
     }
 )
 """What a run can be when a worker lets go of it."""
-
-_INDEXED = ("scope", "cluster", "dedup_key", "alertname", "namespace", "pod", "workload", "node")
 
 
 class Store:
@@ -64,48 +63,41 @@ class Store:
         """Takes a firing alert in: opens an incident, joins the open one, or only notes it; queues a run if due.
 
         `received` is the event that is appended in any case. A run is due when the last one of the incident ended
-        more than `cooldown` ago. A replay first closes what replays of other scopes left open for the same
-        problem, and cancels their runs unless somebody still works on them.
+        more than `cooldown` ago. A replay that opens an incident closes what replays of other scopes have open for
+        the same problem, and cancels their runs unless somebody still works on them.
         """
         suppressed = Suppressed(reason="a run of this incident is active", fingerprint=new.fingerprint)
-        resolved = Resolved(by="replay", reason="another replay of this alert began")
         rows = await self._rows(
             "receive",
-            alert=_incident_columns(new),
+            alert=incident_columns(new),
             runbook_sha256=new.runbook_sha256,
-            received=_payload(received),
-            suppressed=_payload(Event(payload=suppressed)),
-            resolved=_payload(Event(payload=resolved)),
+            received=_as_json([received]),
+            suppressed=_as_json([Event(payload=suppressed)]),
+            superseded=_superseded(),
             now=now,
             cooldown=cooldown,
         )
         return Receipt.from_row(rows[0])
 
-    async def resolve(
-        self, *, origin: Origin, cluster: str, dedup_key: str, now: datetime, by: str, reason: str
-    ) -> list[int]:
-        """Closes the open incident of a problem; returns the closed ids. `by`: alertmanager, person or replay."""
+    async def note(self, problem: Problem, received: Event, *, now: datetime) -> int | None:
+        """Appends an alert to the incident that it would join, and moves only `updated_at`; None where none is open."""
+        rows = await self._rows("note", alert=problem_columns(problem), received=_as_json([received]), now=now)
+        return _incident_id(rows)
+
+    async def resolve(self, problem: Problem, *, now: datetime, by: str, reason: str) -> int | None:
+        """Closes the incident that an alert of this problem would join, and returns its id; None where none is open.
+
+        `by` is alertmanager or person. Where a replay has none open, it closes what others left, as `receive` does.
+        """
         rows = await self._rows(
             "resolve",
-            origin=origin,
-            cluster=indexed(cluster),
-            dedup_key=indexed(dedup_key),
-            now=now,
+            alert=problem_columns(problem),
             by=by,
-            resolved=_payload(Event(payload=Resolved(by=by, reason=reason))),
+            resolved=_as_json([Event(payload=Resolved(by=by, reason=reason))]),
+            superseded=_superseded(),
+            now=now,
         )
-        return [row["id"] for row in rows]
-
-    async def open_incident_for(self, *, origin: Origin, scope: str, cluster: str, dedup_key: str) -> Incident | None:
-        """The incident, open or muted, that a firing alert of this problem would join."""
-        rows = await self._rows(
-            "open_incident_for",
-            origin=origin,
-            scope=indexed(scope),
-            cluster=indexed(cluster),
-            dedup_key=indexed(dedup_key),
-        )
-        return incident_from_row(rows[0]) if rows else None
+        return _incident_id(rows)
 
     async def start_run(self, run_id: UUID, *, now: datetime) -> ActiveRun:
         """Takes a queued run up, or takes a running one over: whoever held it has lost the fence.
@@ -129,17 +121,15 @@ class Store:
     ) -> int:
         """Commits that a change is about to be sent, with the events that name it, and returns the action's id.
 
-        Raises LostFence, and has then written nothing.
+        `make_events` is given 0, because the statement that commits is the one that numbers the action; the event
+        `intent` is stored with the id. Raises LostFence, and has then written nothing.
         """
-        # Taken beforehand, so that the commit is a single statement; an id that is never used leaves a gap.
-        action_id: int = (await self._rows("next_action_id"))[0]["id"]
         rows = await self._rows(
             "record_intent",
             run_id=run.id,
             attempt=run.attempt,
-            action_id=action_id,
             scope=indexed(scope),
-            cluster=indexed(cluster),
+            cluster=name_column(cluster),
             tool=action.tool,
             action=action.action,
             target_key=indexed(action.target_key),
@@ -147,10 +137,10 @@ class Store:
             body=redact(action.body),
             near_limit=action.near_limit,
             now=now,
-            events=_as_json(make_events(action_id)),
+            events=_as_json(make_events(0)),
         )
         _require_fence(run, rows)
-        return action_id
+        return int(rows[0]["id"])
 
     async def record_outcome(
         self,
@@ -207,8 +197,8 @@ class Store:
             action_recommended=action_recommended,
             action_error=_text(action_error),
             summary=_text(summary),
-            workload=None if workload is None else indexed(workload),
-            node=None if node is None else indexed(node),
+            workload=name_column(workload),
+            node=name_column(node),
             retry_at=retry_at,
             finished_at=None if status is RunStatus.WAITING_APPROVAL else now,
             now=now,
@@ -216,15 +206,15 @@ class Store:
         )
         _require_fence(run, rows)
 
-    async def past_actions(
-        self, *, scope: str, cluster: str, target_key: str | None, since: datetime
-    ) -> list[PastAction]:
-        """The intents of a scope from `since` on, newest first: those on one target, or on all (None)."""
-        where: dict[str, Any] = {"scope": indexed(scope), "cluster": indexed(cluster), "since": since}
-        if target_key is None:
-            rows = await self._rows("actions_in_scope", **where)
-        else:
-            rows = await self._rows("actions_on_target", **where, target_key=indexed(target_key))
+    async def past_actions(self, *, scope: str, cluster: str, target_key: str, since: datetime) -> list[PastAction]:
+        """The intents of a scope on one target from `since` on, newest first."""
+        rows = await self._rows(
+            "past_actions",
+            scope=indexed(scope),
+            cluster=name_column(cluster),
+            target_key=indexed(target_key),
+            since=since,
+        )
         return [PastAction.from_row(row) for row in rows]
 
     async def incident(self, incident_id: int) -> Incident | None:
@@ -251,13 +241,14 @@ class Store:
                 return await cursor.fetchall()
 
 
-def _incident_columns(new: NewIncident) -> dict[str, Any]:
-    """The columns of `incidents` that an alert decides, as JSON."""
-    columns = asdict(new)
-    columns["agent_mode"] = columns.pop("mode")
-    columns["starts_at"] = None if new.starts_at is None else new.starts_at.isoformat()
-    columns |= {"labels": redact(new.labels), "annotations": redact(new.annotations)}
-    return columns | {name: indexed(columns[name]) for name in _INDEXED if columns[name] is not None}
+def _superseded() -> list[dict[str, Any]]:
+    """What is appended to the incident of another replay that is closed."""
+    return _as_json([Event(payload=Resolved(by="replay", reason="another replay of this alert began"))])
+
+
+def _incident_id(rows: Sequence[Row]) -> int | None:
+    incident_id: int | None = rows[0]["incident_id"]
+    return incident_id
 
 
 def _as_json(events: Sequence[Event]) -> list[dict[str, Any]]:

@@ -31,7 +31,12 @@ def indexed(text: str) -> str:
     if len(encoded) <= INDEXED_BYTES:
         return text
     kept = encoded[: INDEXED_BYTES - _DIGEST_DIGITS - 1].decode(errors="ignore")
-    return f"{kept}~{hashlib.sha256(encoded).hexdigest()[:_DIGEST_DIGITS]}"
+    return f"{kept}~{digest(text)[:_DIGEST_DIGITS]}"
+
+
+def digest(text: str) -> str:
+    """The SHA-256 of a text, in 64 hexadecimal digits."""
+    return hashlib.sha256(_storable_text(text).encode()).hexdigest()
 
 
 def _parameter(value: Any) -> Any:

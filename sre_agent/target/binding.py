@@ -25,10 +25,10 @@ from sre_agent.objects import (
     terminating,
     uid,
 )
-from sre_agent.target.labels import AlertSubject, describe
+from sre_agent.target.labels import WORKLOAD_LABELS, AlertSubject, describe, pod_hint
 from sre_agent.target.types import Subject, Target, Unbound
 
-CONTROLLER_KINDS = frozenset({"Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "Job"})
+CONTROLLER_KINDS = frozenset(WORKLOAD_LABELS.values())
 
 
 async def bind(alert: Alert, subject: Subject | None, cluster: Cluster) -> Target | Unbound:
@@ -47,7 +47,15 @@ async def bind(alert: Alert, subject: Subject | None, cluster: Cluster) -> Targe
         return await _bind_workload(alert, named.namespace, named.workload_kind, named.workload_name, cluster)
     if named.pod is not None:
         return await _bind_pod(alert, named.namespace, named.pod, named, cluster)
-    return Unbound(reason="the alert names neither a workload nor a pod; its other labels are not guessed from")
+    hint = pod_hint(alert.labels)
+    if hint.pod is None:
+        return Unbound(reason="the alert names neither a workload nor a pod; its other labels are not guessed from")
+    if await _get(cluster, Resource.PODS, named.namespace, hint.pod) is None:
+        return Unbound(
+            reason=f"there is no pod {hint.pod} in namespace {named.namespace} (label `exported_namespace`): "
+            "the label `pod` is the exporter's, or the pod is gone"
+        )
+    return await _bind_pod(alert, named.namespace, hint.pod, hint, cluster)
 
 
 async def _bind_node(named: AlertSubject, cluster: Cluster) -> Target | Unbound:
@@ -60,21 +68,36 @@ async def _bind_node(named: AlertSubject, cluster: Cluster) -> Target | Unbound:
 
 
 async def _bind_workload(alert: Alert, namespace: str, kind: str, workload: str, cluster: Cluster) -> Target | Unbound:
-    """The workload, its topmost known controller, and the pod that stands for it."""
+    """The workload, its topmost known controller, and the pod of the label, else the one that stands for it.
+
+    A pod or container label counts only where it fits the workload; where it does not, it is the exporter's.
+    """
     obj = await _get(cluster, RESOURCE_OF_KIND[kind], namespace, workload)
     if obj is None:
         return Unbound(reason=f"there is no {kind} {workload} in namespace {namespace}")
     kind, obj = await _topmost(cluster, namespace, kind, obj)
-    pod = representative(await _pods_newest_revision(cluster, namespace, kind, obj))
+    hint = pod_hint(alert.labels)
+    pod = await _hinted_pod(cluster, namespace, hint, uid(obj))
+    if pod is None:
+        pod = representative(await _pods_newest_revision(cluster, namespace, kind, obj))
     return Target(
         kind=kind,
         namespace=namespace,
         name=name(obj),
         uid=uid(obj),
-        container=_container(alert, pod) if pod else None,
+        container=_container(alert, pod, hint.container) if pod else None,
         pod=name(pod) if pod else None,
         pod_uid=uid(pod) if pod else None,
     )
+
+
+async def _hinted_pod(cluster: Cluster, namespace: str, hint: AlertSubject, workload_uid: str | None) -> Object | None:
+    """The pod of the label, where it is there and its owners lead to the workload by uid."""
+    pod = None if hint.pod is None else await _get(cluster, Resource.PODS, namespace, hint.pod)
+    if pod is None or hint.pod_uid not in {None, uid(pod)}:
+        return None
+    _, _, owner_uid = await _controller(cluster, namespace, pod)
+    return pod if owner_uid is not None and owner_uid == workload_uid else None
 
 
 async def _bind_pod(
@@ -92,7 +115,7 @@ async def _bind_pod(
             f"{named.pod_uid}); nothing is done to a successor because of it",
             settled=True,
         )
-    known = [str(entry.get("name")) for entry in [*containers(pod), *init_containers(pod)]]
+    known = _container_names(pod)
     if named.container is not None and named.container not in known:
         return Unbound(
             reason=f"pod {namespace}/{pod_name} has no container {named.container}; it has {', '.join(known)}"
@@ -180,11 +203,17 @@ def representative(pods: Iterable[Object]) -> Object | None:
     return min((pod for pod in pods if not terminating(pod)), key=rank, default=None)
 
 
-def _container(alert: Alert, pod: Object) -> str | None:
-    """The container of an alert without a container label: the only one with a symptom, else the only one.
+def _container_names(pod: Object) -> list[str]:
+    return [str(entry.get("name")) for entry in [*containers(pod), *init_containers(pod)]]
+
+
+def _container(alert: Alert, pod: Object, hint: str | None = None) -> str | None:
+    """The container of the hint, where the pod has it; else the only one with a symptom, else the only one.
 
     A near-limit alert shows nothing in status; what some container does show there is another problem.
     """
+    if hint in _container_names(pod):
+        return hint
     symptomatic = [] if alert.name in NEAR_LIMIT_ALERTS else symptomatic_containers(pod)
     if symptomatic:
         return symptomatic[0] if len(symptomatic) == 1 else None

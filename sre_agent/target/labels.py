@@ -5,7 +5,7 @@ is never read as state, and `job` is the scrape job, never a Kubernetes Job.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sre_agent.alert import Alert, fingerprint
 from sre_agent.target.types import Subject
@@ -40,7 +40,7 @@ class AlertSubject:
     """What the labels name, exporter labels not counted; None where they name nothing of that kind.
 
     Of a node's alert only `node` is set. In a workload's alert `node` is context, not what would be changed, and
-    `pod`, `container` and `pod_uid` are None where a workload is named: there they would be the exporter's.
+    `pod`, `container` and `pod_uid` are None where they may be the exporter's: those are `pod_hint`'s.
     """
 
     namespace: str | None = None
@@ -73,20 +73,26 @@ def describe(labels: Mapping[str, str], subject: Subject | None) -> AlertSubject
         return AlertSubject(node=_node(labels))
     if subject is None:
         return AlertSubject()
-    # Prometheus writes `exported_` before a metric's label only where the scraped target has one of that name:
-    # then the plain pod and container, too, are the target's, which is the exporter.
-    exported = any(labels.get(f"exported_{name}") for name in ("namespace", "pod", "container"))
-    prefix = "exported_" if exported else ""
     namespace = labels.get("exported_namespace") or labels.get("namespace") or None
     kind, name = _workload(labels)
     if name is not None:
         return AlertSubject(namespace=namespace, workload_kind=kind, workload_name=name)
+    exported = _exports_pod(labels) or bool(labels.get("exported_namespace"))
+    node = labels.get("exported_node") or (None if exported else labels.get("node")) or None
+    named = AlertSubject() if _pod_is_doubtful(labels) else pod_hint(labels)
+    return replace(named, namespace=namespace, node=node)
+
+
+def pod_hint(labels: Mapping[str, str]) -> AlertSubject:
+    """The pod, container and pod uid that the labels hold, though they may be the exporter's.
+
+    Beside a workload, and beside `exported_namespace` alone, only the cluster tells whose they are: `binding` asks.
+    """
+    prefix = "exported_" if _exports_pod(labels) else ""
     pod = labels.get(f"{prefix}pod") or None
     return AlertSubject(
-        namespace=namespace,
         pod=pod,
         container=labels.get(f"{prefix}container") or None,
-        node=labels.get("exported_node") or (None if exported else labels.get("node")) or None,
         pod_uid=(labels.get("uid") or None) if pod else None,
     )
 
@@ -105,7 +111,7 @@ def dedup_key(alert: Alert, subject: Subject | None) -> str:
         return f"{alert.name}:{named.node}"
     if named.pod is not None:
         return f"{alert.name}:{named.namespace or ''}:{named.pod}:{named.container or ''}"
-    return f"{alert.name}:{fingerprint(_identifying(alert.labels))}"
+    return f"{alert.name}:{fingerprint(_identifying(alert.labels, subject))}"
 
 
 def _workload(labels: Mapping[str, str]) -> tuple[str | None, str | None]:
@@ -121,12 +127,29 @@ def _node(labels: Mapping[str, str]) -> str | None:
     return labels.get("exported_node") or labels.get("node") or None
 
 
-def _identifying(labels: Mapping[str, str]) -> dict[str, str]:
-    """The labels that tell this problem from another of the same name: without the exporter's pod.
+def _exports_pod(labels: Mapping[str, str]) -> bool:
+    """Whether the plain pod and container are the exporter's.
 
-    Beside the name of another object `instance` is the exporter's address, too; elsewhere it may be all there is.
+    Prometheus writes `exported_` before a metric's label only where the scraped target has one of that name, and a
+    target that has a pod has its container, too.
     """
-    passing = {"pod", "container", "prometheus_replica"}
+    return any(labels.get(f"exported_{name}") for name in ("pod", "container"))
+
+
+def _pod_is_doubtful(labels: Mapping[str, str]) -> bool:
+    """Whether the plain pod is the metric's or the exporter's: the target has a namespace, and maybe a pod."""
+    return bool(labels.get("exported_namespace")) and not _exports_pod(labels)
+
+
+def _identifying(labels: Mapping[str, str], subject: Subject | None) -> dict[str, str]:
+    """The labels that tell this problem from another of the same name, not one replica of Prometheus from another.
+
+    The exporter's pod does not; one that may be the metric's stays: two pods are two problems. Beside the name of
+    another object `instance` is the exporter's address, too; elsewhere it may be all there is.
+    """
+    passing = {"prometheus_replica", "replica", "__replica__"}
+    if subject is not Subject.WORKLOAD or not _pod_is_doubtful(labels):
+        passing |= {"pod", "container"}
     if not OTHER_OBJECT_LABELS.isdisjoint(labels):
         passing |= {"instance", "endpoint", "service", "uid"}
     return {name: value for name, value in labels.items() if name not in passing}

@@ -5,20 +5,24 @@ when it has proved itself and nobody else may still need the cordon.
 """
 
 from collections.abc import Iterator
-from datetime import timedelta
 
 from sre_agent.cluster.port import Resource, Write, WriteVerb
 from sre_agent.evidence import Evidence, NodeEvidence
 from sre_agent.objects import Object, annotations, name, namespace, resource_version, terminating, uid
-from sre_agent.run import Assessment, Change, FieldChange, Judgement, Verdict, question, refusal
+from sre_agent.run import Assessment, Change, FieldChange, Judgement, Verdict, refusal
 from sre_agent.times import duration_text, moment_text
-from sre_agent.tools.node_rules import node_evidence, node_gone, not_control_plane, not_leaving, not_ready
+from sre_agent.tools.node_rules import (
+    cordon_is_ours_or_settled,
+    node_evidence,
+    node_gone,
+    not_control_plane,
+    not_leaving,
+    not_ready,
+)
 from sre_agent.tools.node_state import (
     CORDONED_BY_US,
     condition_problems,
-    cordon_changed_at,
     cordoned,
-    cordoned_by_us,
     readiness,
     ready_since,
 )
@@ -119,7 +123,7 @@ def _against_uncordon(evidence: NodeEvidence, node: Object, context: ToolContext
         _ready_long_enough(node, node_name, context),
         _all_conditions_healthy(node, node_name),
         _nothing_terminating(evidence),
-        _cordon_is_ours_or_settled(node, node_name, context),
+        cordon_is_ours_or_settled(node, node_name, context, f"kubectl uncordon {node_name}"),
     ):
         if judgement is not None:
             yield judgement
@@ -187,27 +191,6 @@ def _nothing_terminating(evidence: NodeEvidence) -> Judgement | None:
         f"{len(going)} pod(s) still terminate on node {node_name}: {', '.join(going[:5])}",
         "the end of their termination",
         by_hand=look,
-    )
-
-
-def _cordon_is_ours_or_settled(node: Object, node_name: str, context: ToolContext) -> Judgement | None:
-    """Our own cordon, or one of somebody else that is older than SRE_AGENT_CORDON_SETTLE; 0 is off."""
-    settle = context.settings.cordon_settle
-    if cordoned_by_us(node) or not settle:
-        return None
-    changed = cordon_changed_at(node)
-    if changed is not None and context.now - changed > settle:
-        return None
-    by_hand = f"kubectl uncordon {node_name}"
-    if changed is None:
-        reason = f"somebody else cordoned node {node_name}, and when cannot be told"
-        return question("cordon-settle", reason, "a person's approval", by_hand=by_hand)
-    return question(
-        "cordon-settle",
-        f"somebody else cordoned node {node_name} {moment_text(changed)}, not more than {duration_text(settle)} ago",
-        f"a person's approval, or waiting until after {moment_text(changed + settle)}",
-        retry_at=changed + settle + timedelta(seconds=1),
-        by_hand=by_hand,
     )
 
 

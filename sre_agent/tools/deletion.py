@@ -33,26 +33,27 @@ def assess_deletion(_arguments: WorkloadInput, evidence: Evidence, _context: Too
     """Deleting the bound pod, and every condition that forbids it."""
     found = workload_evidence(evidence)
     pod, target = found.pod, found.target
-    by_hand = f"kubectl -n {target.namespace} delete pod {target.pod}" if target.pod else describe_by_hand(found)
-    judgements = chain_judgements(found, by_hand)
     ready = [
         name(other)
         for other in found.pods
         if pod_ready(other) and not terminating(other) and uid(other) != target.pod_uid
     ]
-    if pod is not None:
-        judgements += _symptom(found)
-        if not ready:
-            judgements.append(
-                refusal(
-                    "other-ready-replica",
-                    f"no other pod of {target.kind} {target.name} is Ready: nothing would serve meanwhile",
-                    "another ready replica",
-                    by_hand=by_hand,
-                )
+    against = [] if pod is None else _symptom(found)
+    if pod is not None and not ready:
+        against.append(
+            refusal(
+                "other-ready-replica",
+                f"no other pod of {target.kind} {target.name} is Ready: nothing would serve meanwhile",
+                "another ready replica",
+                by_hand=describe_by_hand(found),
             )
+        )
+    # what is refused for its own sake is not suggested to a person either
+    possible = pod is not None and worst(against) is not Verdict.REFUSE
+    by_hand = f"kubectl -n {target.namespace} delete pod {target.pod}" if possible else describe_by_hand(found)
+    judgements = [*chain_judgements(found, by_hand), *against]
     return Assessment(
-        change=None if (worst(judgements) is Verdict.REFUSE) else _change(found, by_hand),
+        change=None if worst(judgements) is Verdict.REFUSE else _change(found, by_hand),
         judgements=tuple(judgements),
         output=DeletionOutput(pod=target.pod, ready_elsewhere=ready).model_dump(mode="json"),
     )

@@ -17,13 +17,14 @@ from sre_agent.tools.drain_filters import pod_key
 from sre_agent.tools.drain_plan import DrainPlan, LeftPod, plan_drain
 from sre_agent.tools.node_rules import (
     EVIDENCE_PERMISSIONS,
+    cordon_is_ours_or_settled,
     node_evidence,
     node_gone,
     not_control_plane,
     not_leaving,
     not_ready,
 )
-from sre_agent.tools.node_state import cordoned
+from sre_agent.tools.node_state import cordoned, readiness
 from sre_agent.tools.types import NodeInput, Permission, RemediationTool, Tool, ToolContext, ToolModel
 
 
@@ -77,6 +78,7 @@ def _against_drain(evidence: NodeEvidence, node: Object, context: ToolContext) -
         not_leaving(node, node_name),
         not_ready(node, node_name, by_hand),
         _cordon_holds(node, node_name, context),
+        cordon_is_ours_or_settled(node, node_name, context, by_hand) if cordoned(node) else None,
         not_control_plane(node, node_name, by_hand),
     ):
         if judgement is not None:
@@ -173,17 +175,21 @@ def _kubectl(node_name: str) -> str:
 def workloads_left_without_ready(evidence: NodeEvidence, evicted_pods: Iterable[Object]) -> list[str]:
     """Workloads (`Deployment/demo/app`) that have a ready pod now and would have none after these evictions.
 
-    Ready pods that terminate already do not count. A ReplicaSet's pods count for its Deployment. Jobs have no
+    Ready pods that terminate already do not count, nor do those on another node that is not ready or unreachable:
+    their readiness is what its kubelet said last. A ReplicaSet's pods count for its Deployment. Jobs have no
     replicas that serve, and bare and finished pods no workload. Where the pods of the cluster could not be read,
     only this node's count: whatever may run elsewhere proves nothing.
     """
     pods = evidence.workload_pods if evidence.workload_pods is not None else evidence.pods or ()
     evicted = {(namespace(pod), name(pod), uid(pod)) for pod in evicted_pods}
+    silent = {name(node) for node in evidence.nodes or () if not readiness(node).ready} - {evidence.target.name}
     before: dict[str, str] = {}
     after: set[str] = set()
     for pod in pods:
         workload = _workload_of(pod, evidence)
         if workload is None or terminating(pod) or pod_finished(pod) or not pod_ready(pod):
+            continue
+        if pod.get("spec", {}).get("nodeName") in silent:
             continue
         identity, title = workload
         before[identity] = title

@@ -9,7 +9,7 @@ from dataclasses import replace
 from sre_agent.cluster.port import Cluster
 from sre_agent.diagnosis import ImageCause, ImagePull, image_pulls
 from sre_agent.evidence import Evidence, WorkloadEvidence, read_workload
-from sre_agent.objects import annotations, container, container_statuses, name, pod_ready
+from sre_agent.objects import annotations, container, container_status, name, pod_ready
 from sre_agent.run import Assessment, Change, FieldChange, Judgement, Verdict, question, refusal, worst
 from sre_agent.runbook import Runbook, image_fault
 from sre_agent.target import Subject
@@ -33,6 +33,7 @@ from sre_agent.tools.workload_rules import (
     container_patch,
     deployment_patch,
     describe_by_hand,
+    history_by_hand,
     main_container_judgement,
     set_by_hand,
     template_of,
@@ -110,35 +111,38 @@ def assess_image(arguments: WorkloadInput, evidence: Evidence, context: ToolCont
     if pull is not None and pull.cause in CURABLE | {ImageCause.UNKNOWN} and serving_revision(found) is not None:
         return _way_back(found, pull)
     image, annotated = fallback_image(found, context.runbook)
-    by_hand = _by_hand(found, wanted, image)
-    judgements = chain_judgements(found, by_hand)
-    if found.pod is not None:
-        about_container = main_container_judgement(found, wanted, waiting)
-        judgements += [about_container] if about_container else []
-        if wanted is not None:
-            judgements += _symptom(found, wanted, pull)
-        if wanted is not None and about_container is None:
-            judgements += same_container_judgements(found, wanted)
-            judgements += _own_command(found, wanted, by_hand)
-            judgements += _fallback(found, wanted, image, annotated, context.runbook)
-        judgements += newest_revision_judgements(found)
-        judgements += _ready_pods(found, by_hand)
+    against = [] if found.pod is None else _against(found, wanted, pulls, context.runbook)
+    # what is refused for its own sake is not suggested to a person either
+    possible = found.pod is not None and worst(against) is not Verdict.REFUSE
+    by_hand = set_by_hand(found, f"image {wanted}={image}") if possible else describe_by_hand(found)
+    judgements = [*chain_judgements(found, by_hand), *against]
+    if pull is not None and image is not None and not annotated:
+        judgements += _fallback_namespace(found, image, context.runbook, by_hand)
     change = None
     if pull is not None and image is not None and worst(judgements) is not Verdict.REFUSE:
         change = _change(found, pull, image)
     return Assessment(change=change, judgements=tuple(judgements), output=_output(found, wanted, pull, change))
 
 
+def _against(
+    evidence: WorkloadEvidence, wanted: str | None, pulls: list[ImagePull], runbook: Runbook
+) -> list[Judgement]:
+    """Every condition of the pod, its container and the image that is not met."""
+    about_container = main_container_judgement(evidence, wanted, [pull.container for pull in pulls])
+    against = [about_container] if about_container else []
+    if wanted is not None:
+        against += _symptom(evidence, wanted, next((pull for pull in pulls if pull.container == wanted), None))
+    if wanted is not None and about_container is None:
+        against += same_container_judgements(evidence, wanted)
+        against += _own_command(evidence, wanted)
+        against += _fallback(evidence, wanted, runbook)
+    return [*against, *newest_revision_judgements(evidence), *_serving(evidence)]
+
+
 def fallback_image(evidence: WorkloadEvidence, runbook: Runbook) -> tuple[str | None, bool]:
     """The stand-in image, and whether the workload itself names it; its own goes before the runbook's."""
     own = annotations(evidence.controller or {}).get(FALLBACK_ANNOTATION)
     return (own, True) if own is not None else (runbook.fallback_image, False)
-
-
-def _by_hand(evidence: WorkloadEvidence, wanted: str | None, image: str | None) -> str:
-    if wanted is None or image is None or container(template_of(evidence), wanted) is None:
-        return describe_by_hand(evidence)
-    return set_by_hand(evidence, f"image {wanted}={image}")
 
 
 def _way_back(evidence: WorkloadEvidence, pull: ImagePull) -> Assessment:
@@ -159,13 +163,12 @@ def _way_back(evidence: WorkloadEvidence, pull: ImagePull) -> Assessment:
 def _symptom(evidence: WorkloadEvidence, wanted: str, pull: ImagePull | None) -> list[Judgement]:
     by_hand = describe_by_hand(evidence)
     if pull is None:
-        status = next((entry for entry in container_statuses(evidence.pod or {}) if entry.get("name") == wanted), {})
         return [
             refusal(
                 "symptom",
                 f"container {wanted} does not wait for its image, as status and events say",
                 "a waiting reason such as ImagePullBackOff",
-                settled=bool(status.get("ready")),
+                settled=bool(container_status(evidence.pod or {}, wanted).get("ready")),
                 by_hand=by_hand,
             )
         ]
@@ -182,7 +185,7 @@ def _symptom(evidence: WorkloadEvidence, wanted: str, pull: ImagePull | None) ->
     ]
 
 
-def _own_command(evidence: WorkloadEvidence, wanted: str, by_hand: str) -> list[Judgement]:
+def _own_command(evidence: WorkloadEvidence, wanted: str) -> list[Judgement]:
     spec = container(template_of(evidence), wanted) or {}
     own = [field for field in ("command", "args") if spec.get(field)]
     if not own:
@@ -192,68 +195,61 @@ def _own_command(evidence: WorkloadEvidence, wanted: str, by_hand: str) -> list[
             "own-command",
             f"container {wanted} has its own {' and '.join(own)}, which another image would not understand",
             "a container that runs its image's own command",
-            by_hand=by_hand,
+            by_hand=describe_by_hand(evidence),
         )
     ]
 
 
-def _fallback(
-    evidence: WorkloadEvidence, wanted: str, image: str | None, annotated: bool, runbook: Runbook
-) -> list[Judgement]:
-    """There is a pinned stand-in image, it is not what fails already, and it may be used here without asking."""
+def _fallback(evidence: WorkloadEvidence, wanted: str, runbook: Runbook) -> list[Judgement]:
+    """There is a pinned stand-in image, and it is not what fails already."""
+    image, annotated = fallback_image(evidence, runbook)
     source = f"annotation {FALLBACK_ANNOTATION}" if annotated else f"fallback_image of {runbook.id}"
     if image is None:
-        return [
-            refusal(
-                "fallback-image",
-                f"{runbook.id} has no fallback_image, and the workload no annotation {FALLBACK_ANNOTATION}",
-                "one of the two, pinned",
-                by_hand=describe_by_hand(evidence),
-            )
-        ]
-    if fault := image_fault(image):
-        return [
-            refusal(
-                "fallback-image",
-                f"the {source} {fault}: {image}",
-                "a tag other than latest, or a digest",
-                by_hand=describe_by_hand(evidence),
-            )
-        ]
-    if (container(template_of(evidence), wanted) or {}).get("image") == image:
-        return [
-            refusal(
-                "fallback-image",
-                f"{image} is the {source} already, and it is what cannot be pulled",
-                "another fallback image that can be pulled",
-                by_hand=describe_by_hand(evidence),
-            )
-        ]
+        reason = f"{runbook.id} has no fallback_image, and the workload no annotation {FALLBACK_ANNOTATION}"
+        allowed_by = "one of the two, pinned"
+    elif fault := image_fault(image):
+        reason, allowed_by = f"the {source} {fault}: {image}", "a tag other than latest, or a digest"
+    elif (container(template_of(evidence), wanted) or {}).get("image") == image:
+        reason = f"{image} is the {source} already, and it is what cannot be pulled"
+        allowed_by = "another fallback image that can be pulled"
+    else:
+        return []
+    return [refusal("fallback-image", reason, allowed_by, by_hand=describe_by_hand(evidence))]
+
+
+def _fallback_namespace(evidence: WorkloadEvidence, image: str, runbook: Runbook, by_hand: str) -> list[Judgement]:
+    """The runbook's image may stand in without asking only in the namespaces that the runbook names."""
     namespace = evidence.target.namespace
-    if annotated or namespace in runbook.fallback_namespaces:
+    if namespace in runbook.fallback_namespaces:
         return []
     return [
         question(
             "fallback-namespace",
             f"namespace {namespace} is not among the fallback_namespaces of {runbook.id}: {image} is not its own",
             f"the annotation {FALLBACK_ANNOTATION} on the workload, or a person's approval",
-            by_hand=_by_hand(evidence, wanted, image),
+            by_hand=by_hand,
         )
     ]
 
 
-def _ready_pods(evidence: WorkloadEvidence, by_hand: str) -> list[Judgement]:
-    """A stand-in image is for a workload that does not serve at all."""
-    ready = [name(pod) for pod in evidence.pods if pod_ready(pod)]
-    if not ready:
+def _serving(evidence: WorkloadEvidence) -> list[Judgement]:
+    """A stand-in image is for a workload that does not serve at all, also by pods whose owners were not read."""
+    target = evidence.target
+    ready = [name(pod) for pod in (*evidence.pods, *evidence.selected) if pod_ready(pod)]
+    status = (evidence.controller or {}).get("status") or {}
+    counted = max(int(status.get(field) or 0) for field in ("readyReplicas", "availableReplicas"))
+    if ready:
+        seen = f"{len(ready)} pods of {target.name} are Ready ({', '.join(ready[:3])})"
+    elif counted:
+        seen = f"the status of {target.kind} {target.name} counts {counted} ready replicas"
+    else:
         return []
     return [
         refusal(
             "ready-pods",
-            f"{len(ready)} pods of {evidence.target.name} are Ready ({', '.join(ready[:3])}): they serve, "
-            "and another image would replace them",
+            f"{seen}: they serve, and another image would replace them",
             "no pod of any revision being Ready",
-            by_hand=by_hand,
+            by_hand=history_by_hand(evidence),
         )
     ]
 
@@ -269,7 +265,7 @@ def _change(evidence: WorkloadEvidence, pull: ImagePull, image: str) -> Change:
         writes=(deployment_patch(evidence, container_patch(pull.container, {"image": image})),),
         undo=(undo_patch(evidence, container_patch(pull.container, {"image": before})),),
         diff=(FieldChange(path=f"spec.template.spec.containers[{pull.container}].image", before=before, after=image),),
-        kubectl=_by_hand(evidence, pull.container, image),
+        kubectl=set_by_hand(evidence, f"image {pull.container}={image}"),
         notes=(f"{image} stands in for {before} until the workload has an image that can be pulled",),
     )
 

@@ -7,7 +7,6 @@ number: 256Mi below 256Mi, else twice, never above the cap.
 from dataclasses import replace
 
 from sre_agent.cluster.port import Cluster
-from sre_agent.diagnosis import NEAR_LIMIT_ALERTS as NEAR_LIMIT_ALERTS
 from sre_agent.diagnosis import oom_event_notes, oom_kills
 from sre_agent.evidence import Evidence, WorkloadEvidence, read_workload
 from sre_agent.objects import Object, container
@@ -16,7 +15,7 @@ from sre_agent.run import Assessment, Change, FieldChange, Judgement, Verdict, r
 from sre_agent.settings import Settings
 from sre_agent.target import Subject
 from sre_agent.tools.memory_room import MemoryStep, room_judgements
-from sre_agent.tools.memory_symptom import pressure_judgements, symptom_judgements
+from sre_agent.tools.memory_symptom import pressure_judgements, symptom_judgements, without_a_kill
 from sre_agent.tools.types import (
     DiagnosticTool,
     RemediationTool,
@@ -97,19 +96,23 @@ def _assess(arguments: WorkloadInput, found: WorkloadEvidence, context: ToolCont
     wanted = arguments.container or (killed[0] if len(killed) == 1 else None)
     kill = next((kill for kill in kills if kill.container == wanted), None)
     step, obstacle = _step(found, wanted, context.settings)
-    by_hand = _by_hand(found, wanted, step)
-    judgements = chain_judgements(found, by_hand)
+    against: list[Judgement] = []
     if found.pod is not None:
         about_container = main_container_judgement(found, wanted, killed)
-        judgements += [about_container] if about_container else []
+        against += [about_container] if about_container else []
         if wanted is not None and about_container is None:
-            judgements += symptom_judgements(found, wanted, kill, context)
-            judgements += same_container_judgements(found, wanted)
-        judgements += newest_revision_judgements(found)
-        judgements += [obstacle] if obstacle else []
-        judgements += room_judgements(found, step, by_hand) if step else []
-        judgements += pressure_judgements(found, by_hand)
-    change = _change(found, step) if step and worst(judgements) is not Verdict.REFUSE else None
+            against += symptom_judgements(found, wanted, kill, context)
+            against += same_container_judgements(found, wanted)
+        against += newest_revision_judgements(found)
+        against += [obstacle] if obstacle else []
+        against += room_judgements(found, step) if step else []
+    # what is refused for its own sake is not suggested to a person either
+    possible = found.pod is not None and worst(against) is not Verdict.REFUSE
+    by_hand = _by_hand(found, step) if step and possible else describe_by_hand(found)
+    judgements = [*chain_judgements(found, by_hand), *against, *pressure_judgements(found, by_hand)]
+    change = None
+    if step and worst(judgements) is not Verdict.REFUSE:
+        change = replace(_change(found, step), near_limit=without_a_kill(found, kill, context))
     output = MemoryOutput(
         container=wanted,
         limit_before=format_bytes(step.limit_before) if step else None,
@@ -162,10 +165,8 @@ def _step(
     )
 
 
-def _by_hand(evidence: WorkloadEvidence, wanted: str | None, step: MemoryStep | None) -> str:
-    if step is None:
-        return describe_by_hand(evidence)
-    return set_by_hand(evidence, f"resources -c {wanted} {_flags(evidence, step)}")
+def _by_hand(evidence: WorkloadEvidence, step: MemoryStep) -> str:
+    return set_by_hand(evidence, f"resources -c {step.container} {_flags(evidence, step)}")
 
 
 def _flags(evidence: WorkloadEvidence, step: MemoryStep) -> str:
@@ -195,7 +196,7 @@ def _change(evidence: WorkloadEvidence, step: MemoryStep) -> Change:
         writes=(deployment_patch(evidence, _patch(step.container, dict.fromkeys(fields, after))),),
         undo=(undo_patch(evidence, _patch(step.container, {field: memory(spec, field) for field in fields})),),
         diff=tuple(FieldChange(path=f"{path}.{field}.memory", before=before, after=after) for field in fields),
-        kubectl=_by_hand(evidence, step.container, step),
+        kubectl=_by_hand(evidence, step),
         notes=_notes(evidence, spec),
     )
 

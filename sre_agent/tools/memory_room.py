@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from sre_agent.evidence import WorkloadEvidence
 from sre_agent.objects import Object, containers, init_containers, name
 from sre_agent.quantity import bytes_of, format_bytes, parse
+from sre_agent.rollout import surge
 from sre_agent.run import Judgement, refusal
 from sre_agent.tools.workload_rules import memory
 
@@ -38,26 +39,24 @@ class PodMemory:
     requests: int
 
 
-def room_judgements(evidence: WorkloadEvidence, step: MemoryStep, by_hand: str) -> list[Judgement]:
-    """Everything that has no room for the step, each with its numbers."""
+def room_judgements(evidence: WorkloadEvidence, step: MemoryStep) -> list[Judgement]:
+    """Everything that has no room for the step, each with its numbers and the command that shows them."""
     found: list[Judgement] = []
     taken = pod_memory(evidence.pod or {}, step)
-    if evidence.limit_ranges is None:
-        found.append(_unread("limit-range", "LimitRanges"))
-    if evidence.quotas is None:
-        found.append(_unread("quota-room", "ResourceQuotas"))
-    reasons = [("limit-range", text) for text in _limit_ranges(evidence, step, taken)]
-    reasons += [("quota-room", text) for text in _quotas(evidence, step, taken)]
-    if evidence.node is None:
-        found.append(_unread("node-allocatable", "pod's node"))
-    else:
-        reasons += [("node-allocatable", text) for text in _node(evidence.node, step, taken)]
-    found += [refusal(rule, text, "more room there, or a person", by_hand=by_hand) for rule, text in reasons]
+    node = (evidence.pod or {}).get("spec", {}).get("nodeName")
+    bounds = (
+        ("limit-range", "LimitRanges", "limitranges", evidence.limit_ranges, _limit_ranges),
+        ("quota-room", "ResourceQuotas", "resourcequotas", evidence.quotas, _quotas),
+        ("node-allocatable", "pod's node", f"node {node}", evidence.node, _node),
+    )
+    for rule, what, shown, read, short_of in bounds:
+        show = f"kubectl -n {evidence.target.namespace} describe {shown}"
+        if read is None:
+            reason = f"the {what} could not be read: whether there is room is not known"
+            found.append(refusal(rule, reason, f"reading the {what}", by_hand=show))
+        short = short_of(evidence, step, taken)
+        found += [refusal(rule, reason, "more room there, or a person", by_hand=show) for reason in short]
     return found
-
-
-def _unread(rule: str, what: str) -> Judgement:
-    return refusal(rule, f"the {what} could not be read: whether there is room is not known", f"reading the {what}")
 
 
 def pod_memory(pod: Object, step: MemoryStep) -> PodMemory:
@@ -112,16 +111,16 @@ def _limit_ranges(evidence: WorkloadEvidence, step: MemoryStep, taken: PodMemory
 def _quotas(evidence: WorkloadEvidence, step: MemoryStep, taken: PodMemory) -> Iterator[str]:
     controller = evidence.controller or {}
     replicas = int(controller.get("spec", {}).get("replicas", 1))
-    surge = surge_pods(controller, replicas)
-    needed_limits = replicas * (step.limit_after - step.limit_before) + surge * taken.limits
-    needed_requests = replicas * (step.request_after - step.request_before) + surge * taken.requests
+    added = surge(controller.get("spec", {}).get("strategy") or {}, replicas)
+    needed_limits = replicas * (step.limit_after - step.limit_before) + added * taken.limits
+    needed_requests = replicas * (step.request_after - step.request_before) + added * taken.requests
     for quota in evidence.quotas or ():
         if not quota_applies(quota, evidence.pod or {}):
             continue
         for key, needed in (("limits.memory", needed_limits), *((key, needed_requests) for key in _REQUEST_KEYS)):
             if reason := _over(quota, key, needed):
                 yield (
-                    f"{reason} ({replicas} replicas, {surge} more while rolling out, "
+                    f"{reason} ({replicas} replicas, {added} more while rolling out, "
                     f"{format_bytes(step.limit_before)} → {format_bytes(step.limit_after)})"
                 )
 
@@ -141,17 +140,6 @@ def _over(quota: Object, key: str, needed: int) -> str | None:
         f"ResourceQuota {name(quota)} has {format_bytes(max(free, 0))} of {key} free ({used} of {hard} used); "
         f"{format_bytes(needed)} would be needed"
     )
-
-
-def surge_pods(controller: Object, replicas: int) -> int:
-    """How many pods a rollout adds at most: maxSurge, 25 % rounded up where it is not set, 0 for Recreate."""
-    strategy = controller.get("spec", {}).get("strategy") or {}
-    if strategy.get("type") == "Recreate":
-        return 0
-    surge = (strategy.get("rollingUpdate") or {}).get("maxSurge", "25%")
-    if isinstance(surge, str) and surge.endswith("%"):
-        return -(-replicas * int(surge[:-1]) // 100)
-    return int(surge)
 
 
 def quota_applies(quota: Object, pod: Object) -> bool:
@@ -190,8 +178,9 @@ def _priority_in_scope(scope: Object, priority_class: str | None) -> bool:
             return True
 
 
-def _node(node: Object, step: MemoryStep, taken: PodMemory) -> Iterator[str]:
+def _node(evidence: WorkloadEvidence, step: MemoryStep, taken: PodMemory) -> Iterator[str]:
     """The node that runs the pod stands for all: a limit that it cannot hold is not tried elsewhere."""
+    node = evidence.node or {}
     allocatable = (node.get("status", {}).get("allocatable") or {}).get("memory")
     if allocatable is None:
         return

@@ -6,7 +6,7 @@ not matter then, since the alert that is firing is about that kill.
 
 from sre_agent.diagnosis import NEAR_LIMIT_ALERTS, OomKill, oom_event_notes, oom_kills
 from sre_agent.evidence import WorkloadEvidence
-from sre_agent.objects import Object, condition_status, container, container_statuses, created_at, name
+from sre_agent.objects import Object, condition_status, container, container_status, created_at, name
 from sre_agent.quantity import bytes_of
 from sre_agent.run import Judgement, question, refusal
 from sre_agent.tools.types import ToolContext
@@ -32,16 +32,20 @@ def symptom_judgements(
         return stale
     others = [f"{kill} instead" for kill in oom_kills(evidence.pod or {})]
     notes = [*others, *oom_event_notes(evidence.pod or {}, evidence.events or ())]
-    status = next((entry for entry in container_statuses(evidence.pod or {}) if entry.get("name") == wanted), {})
     return [
         refusal(
             "symptom",
             "; ".join([f"container {wanted} was not OOMKilled, as its state and last state say", *notes]),
             "the reason OOMKilled in the container's state or last state",
-            settled=bool(status.get("ready")),
+            settled=bool(container_status(evidence.pod or {}, wanted).get("ready")),
             by_hand=f"kubectl -n {evidence.target.namespace} logs {evidence.target.pod} -c {wanted} --previous",
         )
     ]
+
+
+def without_a_kill(evidence: WorkloadEvidence, kill: OomKill | None, context: ToolContext) -> bool:
+    """Whether a near-limit alert alone asks for more memory: no kill of the template as it is now counts."""
+    return context.alert.name in NEAR_LIMIT_ALERTS and (kill is None or bool(_kill_after_change(evidence, kill)))
 
 
 def _kill_after_change(evidence: WorkloadEvidence, kill: OomKill) -> list[Judgement]:
@@ -71,10 +75,10 @@ def _kill_after_change(evidence: WorkloadEvidence, kill: OomKill) -> list[Judgem
 
 
 def _near_limit(evidence: WorkloadEvidence, wanted: str) -> list[Judgement]:
-    """Without a kill, metrics.k8s.io must confirm the alert where it exists."""
-    if evidence.metrics is None:
+    """Without a kill, metrics.k8s.io must confirm the alert where it exists: where it measures any pod at all."""
+    if evidence.metrics is None or evidence.metrics_served is None:
         return [refusal("near-limit-metrics", "the metrics of the pod could not be read", "metrics.k8s.io answering")]
-    if not evidence.metrics:
+    if not evidence.metrics_served:
         return []
     entries = evidence.metrics.get("containers") or ()
     entry: Object = next((entry for entry in entries if entry.get("name") == wanted), {})

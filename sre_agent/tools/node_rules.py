@@ -3,12 +3,23 @@
 Used by `cordon` and `drain`. Each rule is a pure function: what speaks against the change, or None.
 """
 
+from datetime import timedelta
+
 from sre_agent.cluster.port import Resource
 from sre_agent.evidence import Evidence, NodeEvidence
 from sre_agent.objects import Object
-from sre_agent.run import Judgement, Verdict, refusal
-from sre_agent.tools.node_state import confirmed_not_ready, is_control_plane, leaving, readiness
-from sre_agent.tools.types import Permission
+from sre_agent.run import Judgement, StepStatus, Verdict, question, refusal
+from sre_agent.times import duration_text, moment_text
+from sre_agent.tools.node_state import (
+    CordonOwner,
+    confirmed_not_ready,
+    cordon_changed_at,
+    cordon_owner,
+    is_control_plane,
+    leaving,
+    readiness,
+)
+from sre_agent.tools.types import Permission, ToolContext
 
 EVIDENCE_PERMISSIONS = (
     Permission(verb="get", resource=Resource.NODES),
@@ -84,4 +95,40 @@ def not_control_plane(node: Object, node_name: str, by_hand: str) -> Judgement |
         reason=f"node {node_name} is a control-plane node",
         allowed_by="a person's approval",
         by_hand=by_hand,
+    )
+
+
+def cordon_is_ours_or_settled(node: Object, node_name: str, context: ToolContext, by_hand: str) -> Judgement | None:
+    """Nobody's hand is on the cordon: it is ours, or it is older than SRE_AGENT_CORDON_SETTLE; 0 is off.
+
+    Our mark alone, without managedFields, may have outlived our cordon: it counts where nothing says that the cordon
+    is younger, and where this run set it.
+    """
+    settle, owner, changed = context.settings.cordon_settle, cordon_owner(node), cordon_changed_at(node)
+    if not settle or owner is CordonOwner.US or _cordoned_in_this_run(context):
+        return None
+    if changed is None and owner is CordonOwner.MARKED:
+        return None
+    if changed is not None and context.now - changed > settle:
+        return None
+    if changed is None:
+        reason = f"somebody else cordoned node {node_name}, and when cannot be told"
+        return question("cordon-settle", reason, "a person's approval", by_hand=by_hand)
+    who = "somebody else"
+    if owner is CordonOwner.MARKED:
+        who = "somebody (this agent's mark is there, but nothing says whose this cordon is)"
+    return question(
+        "cordon-settle",
+        f"{who} cordoned node {node_name} {moment_text(changed)}, not more than {duration_text(settle)} ago",
+        f"a person's approval, or waiting until after {moment_text(changed + settle)}",
+        retry_at=changed + settle + timedelta(seconds=1),
+        by_hand=by_hand,
+    )
+
+
+def _cordoned_in_this_run(context: ToolContext) -> bool:
+    """Whether an earlier step sent a cordon; one that found the node cordoned already has no change."""
+    return any(
+        record.tool == "cordon_node" and record.status is StepStatus.DONE and record.change is not None
+        for record in context.earlier
     )

@@ -7,9 +7,19 @@ never differ: both come from here.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum, auto
 
 from sre_agent.cluster.port import FIELD_MANAGER
-from sre_agent.objects import Object, annotations, condition, labels, node_schedulable, terminating, time_of
+from sre_agent.objects import (
+    Object,
+    annotations,
+    condition,
+    labels,
+    node_schedulable,
+    owners_of_spec_field,
+    terminating,
+    time_of,
+)
 
 CORDONED_BY_US = "sre-agent/cordoned"
 """Annotation on a node that this agent cordoned; its value is the incident id, or `replay`."""
@@ -132,14 +142,27 @@ def cordoned(node: Object) -> bool:
     return not node_schedulable(node)
 
 
-def cordoned_by_us(node: Object) -> bool:
-    """Whether the cordon that is there now is this agent's.
+class CordonOwner(Enum):
+    """Whose the cordon is that is there now.
 
-    The annotation alone outlives an uncordon by hand, so where managedFields tell who owns
-    `spec.unschedulable`, it must be us as well.
+    US        our mark, and managedFields say that we own `spec.unschedulable`
+    MARKED    our mark, and nothing that says who owns the field: the mark may have outlived our cordon
+    OTHERS    no mark, or another owner of the field
     """
+
+    US = auto()
+    MARKED = auto()
+    OTHERS = auto()
+
+
+def cordon_owner(node: Object) -> CordonOwner:
+    """Our annotation alone outlives an uncordon by hand, so what managedFields tell decides where they are."""
     owners = {str(entry.get("manager")) for entry in _cordon_entries(node)}
-    return CORDONED_BY_US in annotations(node) and (not owners or FIELD_MANAGER in owners)
+    if CORDONED_BY_US not in annotations(node):
+        return CordonOwner.OTHERS
+    if not owners:
+        return CordonOwner.MARKED
+    return CordonOwner.US if FIELD_MANAGER in owners else CordonOwner.OTHERS
 
 
 def cordon_changed_at(node: Object) -> datetime | None:
@@ -150,9 +173,4 @@ def cordon_changed_at(node: Object) -> datetime | None:
 
 
 def _cordon_entries(node: Object) -> list[Object]:
-    """The managedFields entries that own `spec.unschedulable`."""
-    return [
-        entry
-        for entry in node.get("metadata", {}).get("managedFields") or ()
-        if "f:unschedulable" in ((entry.get("fieldsV1") or {}).get("f:spec") or {})
-    ]
+    return owners_of_spec_field(node, "unschedulable")

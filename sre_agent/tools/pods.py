@@ -149,7 +149,7 @@ TOOLS: tuple[Tool, ...] = (
     DiagnosticTool(
         name="get_runbook",
         summary="The runbook's id and its fallback image.",
-        subject=Subject.WORKLOAD,
+        subject=None,
         input=NoInput,
         output=RunbookOutput,
         permissions=(),

@@ -12,13 +12,8 @@ TOOLS: dict[str, Tool] = {
     tool.name: tool for family in (pods, images, memory, deletion, rollback, nodes, drain) for tool in family.TOOLS
 }
 
-_ABOUT_NOTHING = frozenset({"get_runbook"})
-"""Tools that look at neither a workload nor a node."""
-
 
 def subject_of_runbook(runbook: Runbook) -> Subject | None:
     """What the runbook's tools act on; None where they name nothing, or both a workload and a node."""
-    subjects = {
-        TOOLS[step.tool].subject for step in runbook.workflow if step.tool in TOOLS and step.tool not in _ABOUT_NOTHING
-    }
+    subjects = {TOOLS[step.tool].subject for step in runbook.workflow if step.tool in TOOLS} - {None}
     return subjects.pop() if len(subjects) == 1 else None

@@ -5,15 +5,16 @@ recommended: it takes back somebody's release.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sre_agent.cluster.port import Cluster
 from sre_agent.cluster.strategic_merge import diff
-from sre_agent.diagnosis import crashes, image_pulls
+from sre_agent.diagnosis import crashes, ended_badly, image_pulls
 from sre_agent.evidence import Evidence, WorkloadEvidence, read_workload
 from sre_agent.objects import (
     Object,
     all_statuses,
+    container_status,
     containers,
     controlled_by,
     created_at,
@@ -28,6 +29,7 @@ from sre_agent.objects import (
 )
 from sre_agent.run import Assessment, Change, Judgement, Verdict, question, refusal, worst
 from sre_agent.target import Subject
+from sre_agent.times import duration_text
 from sre_agent.tools.template_diff import changed_fields, without_pod_template_hash
 from sre_agent.tools.types import (
     DiagnosticTool,
@@ -42,9 +44,16 @@ from sre_agent.tools.workload_rules import (
     EVIDENCE_PERMISSIONS,
     PATCH_PERMISSIONS,
     deployment_patch,
+    history_by_hand,
     undo_patch,
     workload_evidence,
 )
+
+RECOVERED_AFTER = timedelta(minutes=10)
+"""How long a container of a Ready pod must run to have recovered from a bad end: as long as the kubelet backs off."""
+
+TROUBLE_BEFORE = timedelta(minutes=60)
+"""How long before the newest revision a bad end of an older pod still says that the trouble was there already."""
 
 
 class RevisionOutput(ToolModel):
@@ -148,7 +157,7 @@ def rollback_output(evidence: WorkloadEvidence) -> RollbackOutput:
 def rollback(evidence: WorkloadEvidence) -> tuple[Change | None, list[Judgement]]:
     """The rollback that a person may be asked about, with the question; or None with what forbids it."""
     target = evidence.target
-    by_hand = f"kubectl -n {target.namespace} rollout history {target.kind.lower()}/{target.name}"
+    by_hand = history_by_hand(evidence)
     judgements = [*chain_judgements(evidence, by_hand), *newest_revision_judgements(evidence)]
     if target.kind != "Deployment" or evidence.controller is None or evidence.pod is None:
         return None, judgements
@@ -157,7 +166,8 @@ def rollback(evidence: WorkloadEvidence) -> tuple[Change | None, list[Judgement]
     if former is None:
         reason = f"no older revision of Deployment {target.name} has a ready pod now"
         return None, [*judgements, refusal("ready-revision", reason, "an older revision that serves", by_hand=by_hand)]
-    judgements += _began_with_newest(known[0], former, by_hand)
+    judgements += _newest_fails(evidence, known[0], by_hand)
+    judgements += _older_failures(evidence, known, by_hand)
     judgements += _templates(evidence, former, by_hand)
     if worst(judgements) is Verdict.REFUSE:
         return None, judgements
@@ -174,42 +184,74 @@ def _undo_command(evidence: WorkloadEvidence, former: Revision) -> str:
     return f"kubectl -n {target.namespace} rollout undo deployment/{target.name} --to-revision={former.number}"
 
 
-def _began_with_newest(newest: Revision, former: Revision, by_hand: str) -> list[Judgement]:
-    """Every pod of the newest revision fails, and none of the former one does or did since."""
-    sound = [name(pod) for pod in newest.pods if pod_ready(pod) and not _ended_badly_since(pod, None)]
-    failing = [name(pod) for pod in newest.pods if _fails(pod) or _ended_badly_since(pod, None)]
-    born = created_at(newest.replica_set)
-    also = [name(pod) for pod in former.pods if _fails(pod) or (born is not None and _ended_badly_since(pod, born))]
-    against = []
+def _newest_fails(evidence: WorkloadEvidence, newest: Revision, by_hand: str) -> list[Judgement]:
+    """A pod of the newest revision fails in the bound container, if one is bound, and no other pod of it is sound."""
+    wanted, bound = evidence.target.container, evidence.pod or {}
+    failing = [name(pod) for pod in newest.pods if _failing(evidence, pod)]
+    sound = [name(pod) for pod in newest.pods if pod_ready(pod) and not _failing(evidence, pod)]
     if not failing:
-        against.append(
-            refusal(
-                "symptom",
-                f"no pod of revision {newest.number} crashes or lacks its image",
-                "pods of the newest revision that fail",
-                settled=bool(sound) and len(sound) == len(newest.pods),
-                by_hand=by_hand,
-            )
-        )
+        reason = f"no pod of revision {newest.number} crashes or lacks its image"
+        settled = bool(sound) and len(sound) == len(newest.pods)
+    elif wanted is not None and wanted not in _failing(evidence, bound):
+        reason = f"container {wanted} of pod {name(bound)} neither crashes nor lacks its image"
+        settled = bool(container_status(bound, wanted).get("ready"))
     elif sound:
         reason = f"{', '.join(sound)} of revision {newest.number} is Ready: not every pod of it fails"
-        against.append(refusal("crash-began", reason, "a person comparing the revisions", by_hand=by_hand))
-    if also:
-        reason = f"{', '.join(also)} of revision {former.number} fails too: the trouble did not begin with the newest"
-        against.append(refusal("crash-began", reason, "a former revision without failures", by_hand=by_hand))
-    return against
+        return [refusal("crash-began", reason, "a person comparing the revisions", by_hand=by_hand)]
+    else:
+        return []
+    allowed_by = "pods of the newest revision that fail"
+    return [refusal("symptom", reason, allowed_by, settled=settled, by_hand=by_hand)]
 
 
-def _fails(pod: Object) -> bool:
-    return bool(crashes(pod) or image_pulls(pod, ()))
+def _older_failures(evidence: WorkloadEvidence, known: list[Revision], by_hand: str) -> list[Judgement]:
+    """No pod of any older revision fails, or ended badly since shortly before the newest one was made."""
+    born = created_at(known[0].replica_set)
+    since = None if born is None else born - TROUBLE_BEFORE
+    failing = [
+        f"{name(pod)} of revision {entry.number}"
+        for entry in known[1:]
+        for pod in entry.pods
+        if crashes(pod) or _lacks_image(evidence, pod) or _ended_badly_since(pod, since)
+    ]
+    if not failing:
+        return []
+    reason = (
+        f"{', '.join(failing)} fails too, or did up to {duration_text(TROUBLE_BEFORE)} before revision "
+        f"{known[0].number}: the trouble did not begin with it"
+    )
+    return [refusal("crash-began", reason, "older revisions without failures", by_hand=by_hand)]
+
+
+def _failing(evidence: WorkloadEvidence, pod: Object) -> list[str]:
+    """The containers that crash, lack their image, or ended badly and have not recovered."""
+    unsteady = [
+        str(status.get("name"))
+        for status, _ in all_statuses(pod)
+        if any(map(ended_badly, terminations(status))) and not (pod_ready(pod) and _recovered(status, evidence.read_at))
+    ]
+    return [*crashes(pod), *_lacks_image(evidence, pod), *unsteady]
+
+
+def _lacks_image(evidence: WorkloadEvidence, pod: Object) -> list[str]:
+    """The containers whose image cannot be pulled; events are read of the bound pod alone."""
+    told = evidence.events if uid(pod) == evidence.target.pod_uid else ()
+    return [pull.container for pull in image_pulls(pod, told)]
+
+
+def _recovered(status: Object, now: datetime) -> bool:
+    """Whether the container has been as it is for long enough: since its start, else since its last end."""
+    started = ((status.get("state") or {}).get("running") or {}).get("startedAt")
+    since = time_of(started or next(iter(terminations(status)), {}).get("finishedAt"))
+    return since is not None and now - since >= RECOVERED_AFTER
 
 
 def _ended_badly_since(pod: Object, since: datetime | None) -> bool:
-    """Whether a container of the pod ended with an error, after `since` where that is given."""
+    """Whether a container of the pod ended with an error or for memory, after `since` where that is given."""
     for status, _ in all_statuses(pod):
-        for ended in terminations(status):
+        for ended in filter(ended_badly, terminations(status)):
             finished = time_of(ended.get("finishedAt"))
-            if ended.get("exitCode") != 0 and (since is None or finished is None or finished >= since):
+            if since is None or finished is None or finished >= since:
                 return True
     return False
 

@@ -67,11 +67,14 @@ class ToolContext:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DiagnosticTool:
-    """Reads the cluster and answers with `output`. Expected absences are answers, not errors."""
+    """Reads the cluster and answers with `output`. Expected absences are answers, not errors.
+
+    `subject` None: it looks at neither a workload nor a node, and fits into every runbook.
+    """
 
     name: str
     summary: str
-    subject: Subject
+    subject: Subject | None
     input: type[ToolModel]
     output: type[ToolModel]
     permissions: tuple[Permission, ...]

@@ -57,7 +57,7 @@ def validate(call: ToolCall, *, step: Step, target: Target, tools: Mapping[str, 
     tool = tools.get(call.tool)
     if tool is None:
         return Rejected(reason=f"there is no tool {call.tool}")
-    if _names_a_target(tool) and (target.kind == "Node") is not (tool.subject is Subject.NODE):
+    if tool.subject is not None and (target.kind == "Node") is not (tool.subject is Subject.NODE):
         return Rejected(reason=f"{tool.name} looks at a {tool.subject}; the target is {target.key}")
     try:
         parsed = tool.input.model_validate(call.arguments, strict=True)
@@ -72,10 +72,6 @@ def validate(call: ToolCall, *, step: Step, target: Target, tools: Mapping[str, 
     if strays:
         return Rejected(reason=f"the arguments of {tool.name} name another target: {'; '.join(strays)}")
     return ValidatedCall(tool=tool.name, input=parsed, arguments=arguments, target=target, token=_VALIDATED)
-
-
-def _names_a_target(tool: Tool) -> bool:
-    return not {"node", "namespace", "pod", "container"}.isdisjoint(tool.input.model_fields)
 
 
 def _bound_arguments(target: Target) -> dict[str, Any]:

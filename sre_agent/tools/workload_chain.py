@@ -8,17 +8,20 @@ from typing import Any
 
 from sre_agent.evidence import WorkloadEvidence
 from sre_agent.objects import (
+    Object,
     container,
+    containers,
     controlled_by,
     controller_of,
     name,
+    pod_template,
     revision,
     terminating,
     uid,
 )
 from sre_agent.quantity import QuantityError, bytes_of
 from sre_agent.run import Judgement, refusal
-from sre_agent.tools.workload_rules import memory, template_of
+from sre_agent.tools.workload_rules import describe_by_hand, memory, template_of
 
 
 def chain_judgements(evidence: WorkloadEvidence, by_hand: str) -> list[Judgement]:
@@ -39,12 +42,22 @@ def _deployment(evidence: WorkloadEvidence, by_hand: str) -> Judgement | None:
         return refusal(
             "ownership-chain", f"{where} is gone, or another one of its name is there now", "a new alert", settled=True
         )
-    elif owner := controller_of(controller):
-        reason = f"{where} is controlled by {owner.get('kind')} {owner.get('name')}, which would take the change back"
-        return refusal("ownership-chain", reason, f"changing {owner.get('kind')} {owner.get('name')}", by_hand=by_hand)
+    elif owner := _owner(controller):
+        above = f"{owner.get('kind')} {owner.get('name')}"
+        reason = f"{where} is controlled by {above}, which would take the change back"
+        if not owner.get("controller"):
+            reason = f"{where} is owned by {above}, which may take the change back"
+        show = f"kubectl -n {target.namespace} describe {str(owner.get('kind')).lower()} {owner.get('name')}"
+        return refusal("ownership-chain", reason, f"changing {above}", by_hand=show)
     else:
         return None
     return refusal("ownership-chain", reason, "a person making the change by hand", by_hand=by_hand)
+
+
+def _owner(controller: Object) -> Object | None:
+    """What made the object: its controller, else any owner, since operators seldom say that they control."""
+    references = controller.get("metadata", {}).get("ownerReferences") or ()
+    return controller_of(controller) or next(iter(references), None)
 
 
 def _not_a_deployment(evidence: WorkloadEvidence, where: str) -> str:
@@ -142,37 +155,57 @@ def newest_revision_judgements(evidence: WorkloadEvidence) -> list[Judgement]:
 
 
 def same_container_judgements(evidence: WorkloadEvidence, wanted: str) -> list[Judgement]:
-    """The container's image and memory are the same in pod and template; else somebody already changed one of them."""
-    ours, theirs = container(template_of(evidence), wanted), container(evidence.pod or {}, wanted)
-    if ours is None or theirs is None:
+    """The container's image and memory are the same in pod, its ReplicaSet and the template.
+
+    Where the template differs from that ReplicaSet, somebody already changed it. Where the pod does, somebody
+    changed the pod alone, and a new template would not change that.
+    """
+    pod, template = evidence.pod or {}, template_of(evidence)
+    replica_set = next((entry for entry in evidence.replica_sets if controlled_by(pod, uid(entry))), {})
+    known = bool(containers(pod_template(replica_set)))
+    made_from = pod_template(replica_set) if known else template
+    if changes := _differences(wanted, ("ReplicaSet of the pod", made_from), ("template", template)):
         return [
             refusal(
                 "already-changed",
-                f"already changed: container {wanted} is not in both the pod and the template of "
-                f"{evidence.target.kind} {evidence.target.name}",
+                f"already changed: {changes}",
                 "the symptom in a pod of the template as it is now",
                 settled=True,
             )
         ]
+    if changes := _differences(wanted, ("pod", pod), ("template", made_from)):
+        by_whom = "set on the pod by an admission webhook or by hand" if known else "one of the two was changed"
+        return [
+            refusal(
+                "pod-differs",
+                f"{changes}: {by_whom}",
+                "a pod that is as its template says, or a person changing what sets it",
+                by_hand=describe_by_hand(evidence),
+            )
+        ]
+    return []
+
+
+def _differences(wanted: str, before: tuple[str, Object], after: tuple[str, Object]) -> str:
+    """What differs of one container between two templates or pods, as (what it is, itself); empty for nothing.
+
+    What the second does not set, the API server may have filled in for the first.
+    """
+    (where, first), (there, second) = before, after
+    ours, theirs = container(second, wanted), container(first, wanted)
+    if ours is None or theirs is None:
+        only = there if theirs is None else where
+        return "" if ours is theirs else f"container {wanted} is in the {only} alone"
     changes = [
-        f"{what} is {before or 'unset'} in the pod and {after} in the template"
-        for what, before, after in (
+        f"{what} is {old or 'unset'} in the {where} and {new} in the {there}"
+        for what, old, new in (
             ("image", theirs.get("image"), ours.get("image")),
             ("memory limit", memory(theirs, "limits"), memory(ours, "limits")),
             ("memory request", memory(theirs, "requests"), memory(ours, "requests")),
         )
-        if after is not None and not _equal(before, after)
+        if new is not None and not _equal(old, new)
     ]
-    if not changes:
-        return []
-    return [
-        refusal(
-            "already-changed",
-            f"already changed: of container {wanted}, {'; '.join(changes)}",
-            "the symptom in a pod of the template as it is now",
-            settled=True,
-        )
-    ]
+    return f"of container {wanted}, {'; '.join(changes)}" if changes else ""
 
 
 def _equal(one: Any, other: Any) -> bool:

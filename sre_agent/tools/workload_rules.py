@@ -43,7 +43,7 @@ EVIDENCE_PERMISSIONS = (
             Resource.LIMIT_RANGES,
             Resource.HORIZONTAL_POD_AUTOSCALERS,
             Resource.VERTICAL_POD_AUTOSCALERS,
-            Resource.POD_DISRUPTION_BUDGETS,
+            Resource.POD_METRICS,
         )
     ),
 )
@@ -52,7 +52,8 @@ EVIDENCE_PERMISSIONS = (
 PATCH_PERMISSIONS = (*EVIDENCE_PERMISSIONS, Permission(verb="patch", resource=Resource.DEPLOYMENTS))
 """The same, and patching the Deployment."""
 
-_SET_BY_HAND = frozenset({"Deployment", "StatefulSet", "DaemonSet"})
+_ROLLED_OUT = frozenset({"Deployment", "StatefulSet", "DaemonSet"})
+"""Kinds that `kubectl set` and `kubectl rollout` know."""
 
 
 def workload_evidence(evidence: Evidence) -> WorkloadEvidence:
@@ -72,10 +73,18 @@ def describe_by_hand(evidence: WorkloadEvidence) -> str:
 def set_by_hand(evidence: WorkloadEvidence, command: str) -> str:
     """`kubectl set COMMAND` on the workload; elsewhere the pod is fixed, and can only be looked at."""
     target = evidence.target
-    if target.kind not in _SET_BY_HAND:
+    if target.kind not in _ROLLED_OUT:
         return describe_by_hand(evidence)
     verb, _, rest = command.partition(" ")
     return f"kubectl -n {target.namespace} set {verb} {target.kind.lower()}/{target.name} {rest}"
+
+
+def history_by_hand(evidence: WorkloadEvidence) -> str:
+    """The kubectl command that shows a person the revisions; of what has none, the pod."""
+    target = evidence.target
+    if target.kind not in _ROLLED_OUT:
+        return describe_by_hand(evidence)
+    return f"kubectl -n {target.namespace} rollout history {target.kind.lower()}/{target.name}"
 
 
 def template_of(evidence: WorkloadEvidence) -> Object:

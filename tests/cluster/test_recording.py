@@ -282,7 +282,7 @@ def test_labels_stay_as_they_were_written(tmp_path: Path, written_as: str, value
     ],
 )
 def test_other_words_mean_what_kubectl_means(tmp_path: Path, written_as: str, value: object) -> None:
-    text = f"kind: Pod\nmetadata: {{name: a}}\nspec:\n  field: {written_as}\n"
+    text = f"kind: Lease\nmetadata: {{name: a}}\nspec:\n  field: {written_as}\n"
     (obj,) = load(written(tmp_path, {"c.yaml": text}) / "c.yaml").objects
     assert obj["spec"]["field"] == value
     assert type(obj["spec"]["field"]) is type(value)
@@ -327,7 +327,6 @@ def test_an_event_of_the_newer_api_has_the_core_shape(tmp_path: Path) -> None:
         "message": "Back-off pulling image",
         "reason": "BackOff",
         "type": "Warning",
-        "eventTime": None,
         "firstTimestamp": "2025-01-31T11:00:00Z",
         "lastTimestamp": "2025-01-31T12:00:00Z",
         "count": 7,
@@ -367,6 +366,135 @@ def test_what_the_api_would_have_filled_in_is_filled_in() -> None:
         "labels": {"a": "true", "b": "", "c": "1"},
         "resourceVersion": "5",
     }
+
+
+def kind_of(kind: str, **parts: Any) -> Object:
+    return {"kind": kind, "metadata": {"name": "a"}, **parts}
+
+
+@pytest.mark.parametrize(
+    ("written_as", "field", "held"),
+    [
+        *(
+            pytest.param(kind_of(kind, **{field: None}), field, None, id=f"{field} of a {kind}")
+            for kind, field in (
+                ("Deployment", "status"),
+                ("Pod", "status"),
+                ("Node", "status"),
+                ("Pod", "spec"),
+                ("ResourceQuota", "spec"),
+                ("LimitRange", "spec"),
+            )
+        ),
+        pytest.param(kind_of("Deployment", spec={"replicas": None}), "spec", {}, id="replicas"),
+        pytest.param(
+            kind_of("Deployment", spec={"strategy": {"rollingUpdate": {"maxSurge": None}}}),
+            "spec",
+            {"strategy": {"rollingUpdate": {}}},
+            id="maxSurge",
+        ),
+        pytest.param(
+            kind_of("Deployment", spec={"template": {"metadata": {"creationTimestamp": None}}}),
+            "spec",
+            {"template": {"metadata": {}}},
+            id="what kubectl prints in a template",
+        ),
+        pytest.param(kind_of("Pod", spec={"dnsConfig": {"a": None}}), "spec", {"dnsConfig": {}}, id="unknown field"),
+        pytest.param(
+            kind_of("Pod", spec={"nodeSelector": {"zone": None}}), "spec", {"nodeSelector": {"zone": ""}}, id="label"
+        ),
+        pytest.param(
+            kind_of("Pod", spec={"containers": [{"name": "c", "resources": {"limits": {"cpu": None}}}]}),
+            "spec",
+            {"containers": [{"name": "c", "resources": {"limits": {}}}]},
+            id="quantity",
+        ),
+        pytest.param(
+            kind_of("Event", involvedObject=None, regarding={"name": "p"}),
+            "involvedObject",
+            {"name": "p"},
+            id="an Event's field, beside its newer name",
+        ),
+    ],
+)
+def test_a_null_is_absent_as_for_the_api_server(written_as: Object, field: str, held: Any) -> None:
+    (obj,) = from_objects([written_as]).objects
+    assert obj.get(field) == held
+
+
+@pytest.mark.parametrize(
+    ("written_as", "words"),
+    [
+        pytest.param(
+            kind_of("LimitRange", spec={"limits": [None]}),
+            "spec.limits of the LimitRange a is not a list of objects",
+            id="null among limits",
+        ),
+        pytest.param(
+            kind_of("ResourceQuota", spec={"scopeSelector": {"matchExpressions": [None]}}),
+            "spec.scopeSelector.matchExpressions of the ResourceQuota a is not a list of objects",
+            id="null among scopes",
+        ),
+        pytest.param(
+            kind_of("PodDisruptionBudget", spec={"selector": {"matchExpressions": [{"values": [None]}]}}),
+            "spec.selector.matchExpressions[0].values of the PodDisruptionBudget a is not a list of text",
+            id="null among values",
+        ),
+        pytest.param(
+            {"kind": "Deployment", "metadata": {"name": "a", "generation": "4"}},
+            "metadata.generation of the Deployment a is not a whole number",
+            id="generation as text",
+        ),
+        pytest.param(
+            kind_of("Deployment", spec={"replicas": True}), "spec.replicas of the Deployment a is not", id="a boolean"
+        ),
+        pytest.param(kind_of("Deployment", spec={"replicas": 2**63}), "is not a whole number", id="beyond 64 bits"),
+        pytest.param(
+            kind_of("Deployment", spec={"strategy": {"rollingUpdate": {"maxSurge": "some"}}}),
+            "maxSurge of the Deployment a is not a whole number or a percentage such as 25%",
+            id="maxSurge",
+        ),
+        pytest.param(
+            kind_of("Node", spec={"unschedulable": "false"}), "unschedulable of the Node a is not true or", id="a flag"
+        ),
+        pytest.param(
+            kind_of("Node", status={"conditions": [{"type": "Ready", "status": True}]}),
+            "status.conditions[0].status of the Node a is not text",
+            id="True without quotes",
+        ),
+        pytest.param(
+            kind_of("Node", status={"allocatable": 3}), "allocatable of the Node a is not an object", id="map"
+        ),
+        pytest.param(
+            kind_of("Node", status={"allocatable": {"memory": ["1Gi"]}}),
+            "status.allocatable.memory of the Node a is not a quantity",
+            id="a list for a quantity",
+        ),
+        pytest.param(
+            {"kind": "Node", "metadata": {"name": "a", "labels": {"x": {}}}}, "metadata.labels.x of", id="label value"
+        ),
+        pytest.param(
+            kind_of("Deployment", spec={"template": {"spec": {"containers": [{"name": None}]}}}),
+            "spec.template.spec.containers of the Deployment a is not a list of objects that each have a name",
+            id="container without name",
+        ),
+        pytest.param(
+            kind_of("Node", spec={"taints": {"key": "x"}}), "spec.taints of the Node a is not a list", id="no list"
+        ),
+    ],
+)
+def test_what_has_another_type_is_refused_with_its_place(written_as: Object, words: str) -> None:
+    with pytest.raises(BadInput, match=rf"^objects\[0\]: .*{re.escape(words)}"):
+        from_objects([written_as])
+
+
+def test_amounts_and_numbers_for_names_are_kept_for_whoever_reads_them() -> None:
+    uids = [{"kind": "ReplicaSet", "uid": 7, "controller": True}]
+    pod = kind_of("Pod", spec={"overhead": {"memory": 5, "cpu": "lots"}})
+    pod["metadata"]["ownerReferences"] = uids
+    (obj,) = from_objects([pod]).objects
+    assert obj["spec"]["overhead"] == {"memory": 5, "cpu": "lots"}
+    assert obj["metadata"]["ownerReferences"][0]["uid"] == "7"
 
 
 OLD, NEW, FUTURE = "2025-01-31T11:00:00Z", "2025-01-31T12:00:00.123456789Z", "2031-01-01T00:00:00Z"

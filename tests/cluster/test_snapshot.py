@@ -192,12 +192,6 @@ async def test_the_status_subresource_changes_the_status_alone() -> None:
     assert (after["status"]["replicas"], after["spec"]["replicas"]) == (9, 2)
 
 
-async def test_a_config_map_is_patched() -> None:
-    cluster = snapshot({"kind": "ConfigMap", "metadata": {"name": "c", "namespace": NAMESPACE}, "data": {"a": "1"}})
-    after = await cluster.write(patch(Resource.CONFIG_MAPS, "c", {"data": {"b": "2"}}))
-    assert after["data"] == {"a": "1", "b": "2"}
-
-
 async def test_a_fault_that_was_recorded_does_not_stop_other_changes() -> None:
     cut = deployment()
     cut["spec"]["template"]["spec"]["containers"][1] = {"name": "proxy"}

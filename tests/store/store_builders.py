@@ -8,19 +8,32 @@ import psycopg
 from sre_agent.event import Event, Final, FinalState, IntentRecorded, OutcomeRecorded, StepTaken, WebhookReceived
 from sre_agent.incident import Origin
 from sre_agent.run import RunStatus
-from sre_agent.store import ActiveRun, NewAction, NewIncident, Receipt, Store
+from sre_agent.store import ActiveRun, NewAction, NewIncident, Problem, Receipt, Store
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 COOLDOWN = timedelta(minutes=30)
 
 
-def new_incident(**changed: Any) -> NewIncident:
+def problem(**changed: Any) -> Problem:
     values: dict[str, Any] = {
         "origin": Origin.LIVE,
         "scope": "live",
         "cluster": "prod",
-        "fingerprint": "d4f0a1b2c3e4f506",
         "dedup_key": "KubePodOOMKilled:demo:app-7d9c-x2x:app",
+    }
+    return Problem(**{**values, **changed})
+
+
+def replays_problem(scope: str, **changed: Any) -> Problem:
+    return problem(origin=Origin.REPLAY, scope=scope, **changed)
+
+
+def new_incident(**changed: Any) -> NewIncident:
+    """An incident of `problem`; what names one of the problem's fields changes that."""
+    of_problem = {name: changed.pop(name) for name in ("origin", "scope", "cluster", "dedup_key") if name in changed}
+    values: dict[str, Any] = {
+        "problem": problem(**of_problem),
+        "fingerprint": "d4f0a1b2c3e4f506",
         "alertname": "KubePodOOMKilled",
         "namespace": "demo",
         "pod": "app-7d9c-x2x",

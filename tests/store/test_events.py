@@ -114,6 +114,39 @@ async def test_sixteen_at_once_leave_no_gap(database: str) -> None:
     assert all(second == first + "+" for first, second in zip(order[::2], order[1::2], strict=True))
 
 
+async def test_one_statement_may_append_to_several_incidents(store: Store, database: str) -> None:
+    ids = [(await receive(store, new_incident(dedup_key=key))).incident_id for key in ("one", "other")]
+    with psycopg.connect(database) as connection:
+        connection.execute(
+            "insert into incident_events (incident_id, ts, event_type, payload)"
+            f" select unnest(array{ids}), now(), 'error', to_jsonb(n) from generate_series(1, 3) n"
+        )
+    for incident_id in ids:
+        events = await assert_chained(store, database, incident_id)
+        assert [event.payload for event in events[1:]] == [1, 2, 3]
+
+
+async def test_a_statement_that_fails_leaves_the_chain_as_it_was(store: Store, database: str) -> None:
+    receipt = await receive(store)
+    with psycopg.connect(database) as connection, pytest.raises(psycopg.errors.CheckViolation):
+        connection.execute(
+            "insert into incident_events (incident_id, ts, event_type, payload)"
+            f" select {receipt.incident_id}, now(), type, '{{}}' from unnest(array['error', 'nonsense']) type"
+        )
+    await receive(store)
+    assert len(await assert_chained(store, database, receipt.incident_id)) == 3
+
+
+async def test_a_removed_last_event_still_shows_after_the_next_one(store: Store, database: str) -> None:
+    receipt = await receive(store)
+    await store.note(new_incident().problem, received(), now=NOW)
+    with psycopg.connect(database, autocommit=True) as owner:
+        owner.execute("alter table incident_events disable trigger append_only")
+        owner.execute("delete from incident_events where seq = 2")
+    await store.note(new_incident().problem, received(), now=NOW)
+    assert [event.seq for event in await store.events(receipt.incident_id)] == [1, 3]
+
+
 @pytest.mark.parametrize(
     "statement",
     [
@@ -189,7 +222,7 @@ async def test_what_jsonb_refuses_is_replaced_and_nothing_is_lost(store: Store, 
         "whole": "\U0001f600",
         "back": "\\u0000",
     }
-    assert stored[-1].payload["result"] == {"key\ufffd": [None, "ab", {"c": ""}]}
+    assert stored[-1].payload["result"] == {"key": [None, "ab", {"c": ""}]}
     assert rows(database, "select detail, body from actions") == [
         ("said  and ", {"writes": [{"ratio": None, "name": "a"}]})
     ]

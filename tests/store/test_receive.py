@@ -1,8 +1,8 @@
 """What becomes of a firing alert, in every disposition, alone and in a crowd."""
 
 import asyncio
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
 import pytest
 
@@ -15,6 +15,7 @@ from tests.store.store_builders import (
     execute,
     finish,
     new_incident,
+    problem,
     receive,
     received,
     rows,
@@ -23,7 +24,6 @@ from tests.store.store_builders import (
 )
 
 HOUR = timedelta(hours=1)
-KEY: dict[str, Any] = {"origin": Origin.LIVE, "cluster": "prod", "dedup_key": new_incident().dedup_key}
 
 
 async def incident(store: Store, incident_id: int) -> Incident:
@@ -43,7 +43,7 @@ async def test_the_first_alert_opens_an_incident_and_queues_a_run(store: Store, 
         scope="live",
         cluster="prod",
         fingerprint=new.fingerprint,
-        dedup_key=new.dedup_key,
+        dedup_key=new.problem.dedup_key,
         alertname=new.alertname,
         namespace="demo",
         pod=new.pod,
@@ -149,8 +149,8 @@ async def test_a_muted_incident_notes_the_alert_and_queues_nothing(store: Store,
 async def test_firing_after_the_resolved_notification_opens_a_new_incident(store: Store) -> None:
     run = await started(store)
     await finish(store, run)
-    closed = await store.resolve(**KEY, now=NOW + HOUR, by="alertmanager", reason="it came")
-    assert closed == [run.incident_id]
+    closed = await store.resolve(problem(), now=NOW + HOUR, by="alertmanager", reason="it came")
+    assert closed == run.incident_id
     before = await incident(store, run.incident_id)
     assert (before.status, before.resolved_at) == (IncidentStatus.RESOLVED, NOW + HOUR)
     assert (await store.events(run.incident_id))[-1].payload == {"by": "alertmanager", "reason": "it came"}
@@ -161,7 +161,7 @@ async def test_firing_after_the_resolved_notification_opens_a_new_incident(store
 
 
 async def test_resolving_what_is_not_open_closes_nothing(store: Store) -> None:
-    assert await store.resolve(**KEY, now=NOW, by="alertmanager", reason="it came") == []
+    assert await store.resolve(problem(), now=NOW, by="alertmanager", reason="it came") is None
 
 
 BEGAN = NOW - timedelta(minutes=5)
@@ -181,7 +181,7 @@ async def test_what_a_person_resolved_opens_again_only_for_a_later_firing(
 ) -> None:
     run = await started(store)
     await finish(store, run)
-    await store.resolve(**KEY, now=NOW, by="person", reason="known")
+    await store.resolve(problem(), now=NOW, by="person", reason="known")
     receipt = await receive(store, new_incident(starts_at=starts_at), now=NOW + HOUR)
     assert receipt.disposition is disposition
     assert (receipt.incident_id == run.incident_id) == (disposition is Disposition.CLOSED_BY_PERSON)
@@ -195,15 +195,15 @@ async def test_a_person_resolves_every_firing_that_had_joined(store: Store) -> N
     await receive(store)
     joined = new_incident(starts_at=NOW + HOUR)
     await receive(store, joined, now=NOW + HOUR)
-    await store.resolve(**KEY, now=NOW + HOUR, by="person", reason="known")
+    await store.resolve(problem(), now=NOW + HOUR, by="person", reason="known")
     assert (await receive(store, joined, now=NOW + 2 * HOUR)).disposition is Disposition.CLOSED_BY_PERSON
 
 
 async def test_who_resolved_is_one_of_three(store: Store) -> None:
     await receive(store)
     with pytest.raises(Exception, match="incidents_resolved_by_check"):
-        await store.resolve(**KEY, now=NOW, by="the weather", reason="rain")
-    assert await store.open_incident_for(**KEY, scope="live") is not None
+        await store.resolve(problem(), now=NOW, by="the weather", reason="rain")
+    assert await store.resolve(problem(), now=NOW, by="person", reason="known") is not None
 
 
 async def test_twenty_at_once_make_one_incident_and_one_run(database: str) -> None:
@@ -233,14 +233,32 @@ async def test_clusters_have_incidents_of_their_own(store: Store) -> None:
     assert other.incident_id != first.incident_id
 
 
-async def test_the_open_incident_of_a_problem_is_found_until_it_is_resolved(store: Store) -> None:
-    assert await store.open_incident_for(**KEY, scope="live") is None
+async def test_a_noted_alert_leaves_its_trace_on_the_open_incident_and_changes_nothing_else(store: Store) -> None:
+    run = await started(store)
+    await finish(store, run)
+    before = await incident(store, run.incident_id)
+    assert await store.note(problem(), received(), now=NOW + HOUR) == run.incident_id
+    assert await incident(store, run.incident_id) == replace(before, updated_at=NOW + HOUR)
+    last = (await store.events(run.incident_id))[-1]
+    assert (last.event_type, last.ts, last.payload) == ("webhook_received", NOW + HOUR, received().as_json())
+
+
+async def test_a_note_never_turns_updated_at_back(store: Store, database: str) -> None:
+    run = await started(store)
+    execute(database, f"update incidents set updated_at = '{NOW + HOUR}'")
+    await store.note(problem(), received(), now=NOW)
+    incident = await store.incident(run.incident_id)
+    assert incident is not None
+    assert incident.updated_at == NOW + HOUR
+    assert await types_of(store, run.incident_id) == ["webhook_received", "webhook_received"]
+
+
+async def test_an_alert_without_an_open_incident_is_noted_nowhere(store: Store, database: str) -> None:
+    assert await store.note(problem(), received(), now=NOW) is None
     receipt = await receive(store)
-    found = await store.open_incident_for(**KEY, scope="live")
-    assert found is not None
-    assert found.id == receipt.incident_id
-    await store.resolve(**KEY, now=NOW, by="alertmanager", reason="it came")
-    assert await store.open_incident_for(**KEY, scope="live") is None
+    await store.resolve(problem(), now=NOW, by="alertmanager", reason="it came")
+    assert await store.note(problem(), received(), now=NOW) is None
+    assert await types_of(store, receipt.incident_id) == ["webhook_received", "resolved"]
 
 
 async def test_an_incident_that_does_not_exist_is_none_and_has_no_events(store: Store) -> None:

@@ -208,7 +208,7 @@ async def test_past_actions_are_those_since_a_moment_newest_first(store: Store) 
     before = await intended(store, run, now=NOW - DAY)
     first = await intended(store, run, new_action(near_limit=True), now=NOW)
     second = await intended(store, run, now=NOW + timedelta(seconds=1))
-    other = await intended(store, run, new_action(target_key="Node//worker-1", value=None), now=NOW + DAY)
+    await intended(store, run, new_action(target_key="Node//worker-1", value=None), now=NOW + DAY)
     await store.record_outcome(run, first, Outcome.FAILED, "409", [], now=NOW + DAY)
 
     on_target = await store.past_actions(scope="live", cluster="prod", target_key=target, since=NOW)
@@ -216,8 +216,8 @@ async def test_past_actions_are_those_since_a_moment_newest_first(store: Store) 
     assert [each.near_limit for each in on_target] == [False, True]
     assert (on_target[1].intended_at, on_target[1].finished_at) == (NOW, NOW + DAY)
     assert (on_target[1].incident_id, on_target[1].run_id) == (run.incident_id, run.id)
-    in_scope = await store.past_actions(scope="live", cluster="prod", target_key=None, since=NOW - DAY)
-    assert [each.id for each in in_scope] == [other, second, first, before]
+    earlier = await store.past_actions(scope="live", cluster="prod", target_key=target, since=NOW - DAY)
+    assert [each.id for each in earlier] == [second, first, before]
 
 
 async def test_every_write_for_a_run_shows_that_somebody_works_on_it(store: Store, database: str) -> None:

@@ -6,11 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sre_agent.incident import Origin
 from sre_agent.store import Disposition, Store
 from sre_agent.store.queries import load, query
 from sre_agent.store.values import INDEXED_BYTES, indexed
-from tests.store.store_builders import NOW, new_incident, receive
+from tests.store.store_builders import NOW, new_incident, receive, received
 
 
 @pytest.mark.parametrize(
@@ -40,20 +39,18 @@ async def test_names_without_end_open_an_incident_and_are_found_again(store: Sto
     new = new_incident(**endless)
     opened = await receive(store, new)
     assert (await receive(store, new)).disposition is Disposition.SUPPRESSED
-    key = {"origin": Origin.LIVE, "cluster": new.cluster, "dedup_key": new.dedup_key}
-    found = await store.open_incident_for(**key, scope="live")
-    assert found is not None
-    assert found.id == opened.incident_id
-    assert await store.resolve(**key, now=NOW, by="alertmanager", reason="it came") == [opened.incident_id]
+    assert await store.note(new.problem, received(), now=NOW) == opened.incident_id
+    assert await store.resolve(new.problem, now=NOW, by="alertmanager", reason="it came") == opened.incident_id
 
 
-async def test_text_that_postgresql_refuses_is_replaced(store: Store) -> None:
+async def test_text_that_postgresql_refuses_is_not_stored(store: Store) -> None:
     new = new_incident(namespace="de\0mo", dedup_key="a\0b", severity="\ud800", labels={"a\0": "\0"})
     receipt = await receive(store, new)
     incident = await store.incident(receipt.incident_id)
     assert incident is not None
-    assert (incident.namespace, incident.dedup_key, incident.severity) == ("de\ufffdmo", "a\ufffdb", "\ufffd")
-    assert incident.labels == {"a\ufffd": ""}
+    assert (incident.namespace, incident.severity, incident.labels) == ("demo", "", {"a": ""})
+    assert incident.dedup_key.startswith("ab~")
+    assert (await receive(store, new)).incident_id == receipt.incident_id
 
 
 def test_queries_are_read_by_name_up_to_the_next_name(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ TOOLS: dict[str, Tool] = {
         DiagnosticTool(
             name="get_runbook",
             summary="",
-            subject=Subject.WORKLOAD,
+            subject=None,
             input=Nothing,
             output=Nothing,
             permissions=(),

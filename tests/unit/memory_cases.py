@@ -22,11 +22,11 @@ def only(assessment):
     return judgement
 
 
-def usage(amount, name="app"):
+def usage(amount, name="app", *, pod="app-2-a"):
     return {
         "apiVersion": "metrics.k8s.io/v1beta1",
         "kind": "PodMetrics",
-        "metadata": {"name": "app-2-a", "namespace": "demo"},
+        "metadata": {"name": pod, "namespace": "demo"},
         "containers": [{"name": name, "usage": {"memory": amount}}],
     }
 

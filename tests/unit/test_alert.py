@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sre_agent import alert
-from sre_agent.alert import Alert, AlertStatus, Payload, fingerprint, parse, parse_time
+from sre_agent.alert import Alert, AlertStatus, Payload, fingerprint, parse
 from sre_agent.errors import BadInput
 
 LABELS = {"alertname": "KubePodCrashLooping", "namespace": "demo", "pod": "app-1"}
@@ -355,55 +355,6 @@ def test_a_fingerprint_keeps_its_leading_zeros() -> None:
 @given(st.dictionaries(st.text(alphabet=st.characters(codec="utf-8")), st.text(alphabet=st.characters(codec="utf-8"))))
 def test_the_order_of_labels_does_not_change_the_fingerprint(labels: dict[str, str]) -> None:
     assert fingerprint(labels) == fingerprint(dict(reversed(labels.items())))
-
-
-@pytest.mark.parametrize(
-    ("text", "moment"),
-    [
-        pytest.param("2024-01-15T10:30:00Z", datetime(2024, 1, 15, 10, 30, tzinfo=UTC), id="UTC"),
-        pytest.param("2024-01-15t10:30:00z", datetime(2024, 1, 15, 10, 30, tzinfo=UTC), id="small letters"),
-        pytest.param("2024-01-15T10:30:00.5Z", datetime(2024, 1, 15, 10, 30, 0, 500000, tzinfo=UTC), id="one digit"),
-        pytest.param(
-            "2020-02-26T07:05:04.989876849Z",
-            datetime(2020, 2, 26, 7, 5, 4, 989876, tzinfo=UTC),
-            id="nine digits are cut, not rounded",
-        ),
-        pytest.param("2021-03-30T20:17:50+08:00", datetime(2021, 3, 30, 12, 17, 50, tzinfo=UTC), id="east of UTC"),
-        pytest.param("2018-03-07T06:33:21-05:00", datetime(2018, 3, 7, 11, 33, 21, tzinfo=UTC), id="west of UTC"),
-        pytest.param("1970-01-01T00:00:00Z", datetime(1970, 1, 1, tzinfo=UTC), id="the epoch is a time"),
-        pytest.param(ZERO, None, id="the zero time"),
-        pytest.param("0001-01-01T00:00:00+14:00", None, id="the zero time east of UTC would overflow"),
-        pytest.param("0000-12-31T12:00:00-12:00", None, id="the zero time west of UTC"),
-    ],
-)
-def test_a_time_is_read_as_utc(text: str, moment: datetime | None) -> None:
-    assert parse_time(text) == moment
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        pytest.param("", id="empty"),
-        pytest.param("2024-01-15", id="a date"),
-        pytest.param("2024-01-15 10:30:00Z", id="a space"),
-        pytest.param("2024-01-15T10:30:00", id="no zone"),
-        pytest.param("2024-01-15T10:30Z", id="no seconds"),
-        pytest.param("2024-01-15T10:30:00.Z", id="a point without digits"),
-        pytest.param("2024-01-15T10:30:00.1234567890Z", id="ten digits"),
-        pytest.param("2024-01-15T10:30:00+0800", id="a zone without colon"),
-        pytest.param("2024-01-15T10:30:00+25:00", id="a zone beyond a day"),
-        pytest.param("2024-01-15T24:00:00Z", id="hour 24"),
-        pytest.param("2024-01-15T10:30:60Z", id="a leap second"),
-        pytest.param("2023-02-29T00:00:00Z", id="no such day"),
-        pytest.param("0001-13-01T00:00:00Z", id="no such month in the zero year"),
-        pytest.param("9999-12-31T23:59:59-05:00", id="beyond the year 9999 in UTC"),
-        pytest.param("２０２４-01-15T10:30:00Z", id="digits of another script"),
-        pytest.param("2024-01-15T10:30:00Z\n", id="a newline behind"),
-    ],
-)
-def test_another_text_is_not_a_time(text: str) -> None:
-    with pytest.raises(ValueError, match=r"is not an RFC 3339 time|is out of range"):
-        parse_time(text)
 
 
 @given(st.binary())

@@ -34,8 +34,10 @@ def by_name(paths: list[Path]) -> list[object]:
     return [pytest.param(path, id=path.name) for path in paths]
 
 
-def test_a_corpus_that_is_named_holds_payloads() -> None:
-    assert bool(PAYLOADS) == bool(CORPUS), f"SRE_AGENT_TEST_CORPUS={CORPUS} has no payloads/*/* to read"
+@pytest.mark.skipif(not CORPUS, reason="SRE_AGENT_TEST_CORPUS names no directory")
+def test_the_corpus_holds_payloads_of_both_kinds() -> None:
+    assert WELL_FORMED, f"SRE_AGENT_TEST_CORPUS={CORPUS} has no payloads/*/* to read"
+    assert MALFORMED, f"SRE_AGENT_TEST_CORPUS={CORPUS} has no payloads/malformed/*"
 
 
 if CORPUS:

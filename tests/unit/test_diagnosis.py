@@ -60,11 +60,40 @@ PULLING = f'Failed to pull image "{IMAGE}": '
             f'Failed to apply default image tag "{IMAGE}": couldn\'t parse image name', C.INVALID_NAME, id="no name"
         ),
         pytest.param(f"{PULLING}invalid reference format", C.INVALID_NAME, id="no reference"),
-        pytest.param(f'Back-off pulling image "{IMAGE}"', C.UNKNOWN, id="back-off alone"),
-        pytest.param("Error: ImagePullBackOff", C.UNKNOWN, id="the reason alone"),
-        pytest.param("no space left on device", C.UNKNOWN, id="the node's disk"),
-        pytest.param('Failed to pull image "other:1": manifest unknown', C.UNKNOWN, id="another image"),
-        pytest.param("", C.UNKNOWN, id="nothing"),
+        pytest.param(
+            f"{PULLING}rpc error: code = NotFound desc = failed to pull and unpack image: failed to extract layer "
+            "sha256:1f: failed to get reader from content store: content digest sha256:1f: not found",
+            C.UNKNOWN,
+            id="a layer that the runtime lost",
+        ),
+        pytest.param(f"{PULLING}failed to extract layer sha256:1f: not found", C.UNKNOWN, id="extract"),
+        pytest.param(f"{PULLING}failed to copy: httpReadSeeker: failed open: not found", C.UNKNOWN, id="copy"),
+        pytest.param(f"{PULLING}failed to prepare extraction: not found", C.UNKNOWN, id="prepare"),
+        pytest.param(f"{PULLING}content digest sha256:1f: not found", C.UNKNOWN, id="content digest"),
+        pytest.param(f"{PULLING}ingest in content store: not found", C.UNKNOWN, id="content store"),
+        pytest.param(f"{PULLING}parent snapshot sha256:1f does not exist: not found", C.UNKNOWN, id="snapshot"),
+        pytest.param(
+            f"{PULLING}failed to resolve reference: failed to authorize: failed to fetch anonymous token: unexpected "
+            "status from GET request to https://auth.example/token?service=r.example: 404 Not Found",
+            C.REGISTRY_ERROR,
+            id="the auth service is not found",
+        ),
+        pytest.param(f"{PULLING}failed to fetch oauth token: not found", C.REGISTRY_ERROR, id="no token"),
+        pytest.param(
+            f"{PULLING}failed to authorize: failed to fetch anonymous token: unexpected status: 401 Unauthorized",
+            C.UNAUTHORIZED,
+            id="the auth service refuses",
+        ),
+        pytest.param(
+            f'{PULLING}image operating system "windows" cannot be used on this platform: not found',
+            C.NO_PLATFORM,
+            id="another operating system",
+        ),
+        pytest.param(f'Back-off pulling image "{IMAGE}"', None, id="back-off alone"),
+        pytest.param("Error: ImagePullBackOff", None, id="the reason alone"),
+        pytest.param("no space left on device", None, id="the node's disk"),
+        pytest.param('Failed to pull image "other:1": manifest unknown', None, id="another image"),
+        pytest.param("", None, id="nothing"),
     ],
 )
 def test_the_words_of_kubelet_and_runtime_tell_the_cause(message, cause):
@@ -86,7 +115,7 @@ def test_the_words_of_kubelet_and_runtime_tell_the_cause(message, cause):
         pytest.param(
             "x509", "manifest for x509:latest not found", C.REGISTRY_ERROR, id="in doubt, what forbids a change"
         ),
-        pytest.param("not-found:1", 'Back-off pulling image "not-found:1"', C.UNKNOWN, id="a name is no cause"),
+        pytest.param("not-found:1", 'Back-off pulling image "not-found:1"', None, id="a name is no cause"),
     ],
 )
 def test_names_that_others_chose_are_not_read_as_an_answer(image, message, cause):
@@ -171,6 +200,30 @@ def test_the_status_is_the_present_and_says_where_events_disagreed():
     )
     assert pull.cause is C.NOT_FOUND
     assert "earlier events said registry_error" in pull.reasons[-1]
+
+
+LOST_LAYER = f"{PULLING}failed to extract layer sha256:1f: not found"
+
+
+@pytest.mark.parametrize(
+    ("statuses", "events"),
+    [
+        pytest.param(
+            (waiting("ErrImagePull", LOST_LAYER),),
+            [event("Failed", f"{PULLING}manifest unknown", age=30)],
+            id="told by the status",
+        ),
+        pytest.param(
+            BACK_OFF,
+            [event("Failed", f"{PULLING}manifest unknown", age=30), event("Failed", LOST_LAYER, age=2)],
+            id="told by the newest event",
+        ),
+    ],
+)
+def test_what_the_runtime_lost_is_not_taken_for_a_missing_tag_because_of_what_was_said_before(statuses, events):
+    (pull,) = pulls(*events, statuses=statuses)
+    assert pull.cause is C.UNKNOWN
+    assert "earlier events said not_found" in pull.reasons[-1]
 
 
 FAILED = event("Failed", f"{PULLING}manifest unknown", age=3)
@@ -299,6 +352,14 @@ def test_where_status_and_events_disagree_on_memory_it_is_said(statuses, events,
         pytest.param({"name": "app", "ready": False, "state": ended(code=0)}, True, id="killed for memory with code 0"),
         pytest.param(running(ready=False, lastState=ended("Error", code=1)), True, id="not ready after an error"),
         pytest.param(running(lastState=ended("Error", code=1)), False, id="ready again"),
+        pytest.param(
+            {"name": "app", "ready": True, "state": ended("Completed", code=0), "lastState": ended("Error", code=1)},
+            False,
+            id="an init container that did its work at the second try",
+        ),
+        pytest.param(
+            {"name": "app", "ready": True, "state": ended("Error", code=1)}, True, id="ended, not yet unready"
+        ),
         pytest.param({"name": "app", "ready": False, "state": ended("Completed", code=0)}, False, id="completed"),
         pytest.param(running(ready=False), False, id="merely not ready"),
     ],

@@ -37,9 +37,13 @@ def world():
         event("Started", "older", age=9),
         event("BackOff", "a namesake's", uid="uid-former"),
         event("FailedCreate", "quota", about="app-2", kind="ReplicaSet", container=None),
-        event("ScalingReplicaSet", "up", about="app", kind="Deployment", container=None),
         event("Other", "x", about="app-1-a"),
     ]
+
+
+def pod_metrics(name, *, namespace="demo"):
+    metadata = {"name": name, "namespace": namespace}
+    return {"apiVersion": "metrics.k8s.io/v1beta1", "kind": "PodMetrics", "metadata": metadata, "containers": []}
 
 
 def names(found):
@@ -58,13 +62,32 @@ async def test_a_workload_is_read_with_what_its_uids_lead_to():
     assert names(found.replica_sets) == ["app-2", "app-1"]
     assert sorted(names(found.pods)) == ["app-1-a", "app-2-a"]
     assert [entry["message"] for entry in found.events] == ["older", "newer"]
-    assert [entry["message"] for entry in found.events_of_controller] == ["up", "quota"]
+    assert names(found.selected) == ["foreign-a"]
 
 
 async def test_what_is_not_there_is_an_answer_and_not_unknown():
     found = await read_workload(cluster(*world()), await target(), NOW)
-    assert (found.namespace, found.metrics) == ({}, {})
-    assert (found.quotas, found.limit_ranges, found.autoscalers, found.vertical_autoscalers, found.budgets) == ((),) * 5
+    assert (found.namespace, found.metrics, found.metrics_served) == ({}, {}, False)
+    assert (found.quotas, found.limit_ranges, found.autoscalers, found.vertical_autoscalers) == ((),) * 4
+
+
+@pytest.mark.parametrize(
+    ("metrics", "own", "served"),
+    [
+        pytest.param([], False, False, id="of no pod: there is no such API"),
+        pytest.param([pod_metrics("app-2-a")], True, True, id="of this pod"),
+        pytest.param([pod_metrics("neighbour")], False, True, id="of another pod of the namespace"),
+        pytest.param([pod_metrics("stranger", namespace="other")], False, True, id="of a pod elsewhere"),
+    ],
+)
+async def test_metrics_of_any_pod_show_that_the_api_is_there(metrics, own, served):
+    found = await read_workload(cluster(*world(), *metrics), await target(), NOW)
+    assert (bool(found.metrics), found.metrics_served) == (own, served)
+
+
+async def test_pods_are_selected_only_by_the_selector_of_a_deployment_that_is_there():
+    found = await read_workload(cluster(*world()[1:]), await target(), NOW)
+    assert (found.controller, found.selected) == (None, ())
 
 
 async def test_a_bare_pod_has_no_controller_and_is_its_only_pod():
@@ -101,21 +124,20 @@ async def test_a_workload_without_a_pod_is_read_without_one():
 @pytest.mark.parametrize(
     ("resource", "parts"),
     [
-        (Resource.EVENTS, {"events", "events_of_controller"}),
+        (Resource.EVENTS, {"events"}),
         (Resource.NODES, {"node"}),
         (Resource.NAMESPACES, {"namespace"}),
         (Resource.RESOURCE_QUOTAS, {"quotas"}),
         (Resource.LIMIT_RANGES, {"limit_ranges"}),
         (Resource.HORIZONTAL_POD_AUTOSCALERS, {"autoscalers"}),
         (Resource.VERTICAL_POD_AUTOSCALERS, {"vertical_autoscalers"}),
-        (Resource.POD_DISRUPTION_BUDGETS, {"budgets"}),
-        (Resource.POD_METRICS, {"metrics"}),
+        (Resource.POD_METRICS, {"metrics", "metrics_served"}),
     ],
 )
 async def test_a_part_that_cannot_be_read_is_none_and_the_others_are_there(resource, parts):
     found = await read_workload(Away(world(), resource), await target(), NOW)
-    fields = ["pod", "controller", "events", "events_of_controller", "node", "namespace", "quotas", "limit_ranges"]
-    fields += ["autoscalers", "vertical_autoscalers", "budgets", "metrics"]
+    fields = ["pod", "controller", "events", "node", "namespace", "quotas", "limit_ranges", "autoscalers"]
+    fields += ["vertical_autoscalers", "metrics", "metrics_served"]
     assert {field for field in fields if getattr(found, field) is None} == parts
 
 

@@ -297,6 +297,14 @@ GATES = [
 
 VERIFY = [
     pytest.param("180s", ["7:13: verify is not a mapping; write it as `key: value` lines"]),
+    pytest.param(
+        "{within: soon}",
+        [
+            "7:13: verify lacks undo; write it as {within: 180s, undo: true}",
+            "7:22: within 'soon' is not a duration; write a number with its unit: 180s, 3m, 1h30m",
+        ],
+        id="a bad within without undo: both",
+    ),
     pytest.param("{within: 180s}", ["7:13: verify lacks undo; write it as {within: 180s, undo: true}"]),
     pytest.param("{undo: true}", ["7:13: verify lacks within; write it as {within: 180s, undo: true}"]),
     pytest.param("{within: 180s, undo: yes}", ["7:34: undo is neither true nor false; write true or false"]),
@@ -308,7 +316,7 @@ VERIFY = [
             [f"7:22: within {value!r} is not a duration; write a number with its unit: 180s, 3m, 1h30m"],
             id=f"within {value}",
         )
-        for value in ("180", "3 minutes", "-5s", "5s3m", "1.5h", "1d", "s")
+        for value in ("180", "3 minutes", "-5s", "5s3m", "1.5h", "1w", "s")
     ),
     pytest.param(
         "{within: [1s], undo: true}",
@@ -320,7 +328,7 @@ VERIFY = [
             [f"7:22: within {value} is out of range; write more than 0s and at most 1h"],
             id=f"within {value}",
         )
-        for value in ("0s", "61m", "9999h")
+        for value in ("0s", "61m", "9999h", "1d")
     ),
 ]
 

@@ -51,6 +51,13 @@ LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
         pytest.param(
             f"AccountKey={CANARY}==;EndpointSuffix=x", CANARY, "AccountKey=[];EndpointSuffix=x", id="Azure account"
         ),
+        pytest.param(f"<password>{CANARY}</password> x", CANARY, "<password>[]</password> x", id="XML"),
+        pytest.param(
+            f'<ns:db.password a="b">\n {CANARY} y </ns:db.password>',
+            CANARY,
+            '<ns:db.password a="b">\n []</ns:db.password>',
+            id="XML with all there is",
+        ),
         pytest.param(f"https://b/x?sv=1&sig={CANARY}%3D", CANARY, "https://b/x?sv=1&sig=[]", id="Azure SAS"),
         pytest.param(f"abc8Q~{CANARY * 2}123456 x", CANARY, "[] x", id="Azure client secret"),
         pytest.param(f"clone ghp_{CANARY * 3}", CANARY, "clone []", id="GitHub"),
@@ -132,6 +139,7 @@ def _without_placeholders(text: str) -> str:
         "token: []",
         "secret://vault/path",
         "Token::parse",
+        "expected <token> but got <end>",
         "pods is forbidden: User cannot list resource",
         "naïve café, 東京, Ελλάδα",
         "two\nlines\tand a tab",
@@ -149,6 +157,24 @@ def test_ordinary_text_stays_as_it_is(text: str) -> None:
             {"kind": "Secret", "metadata": {"name": "s"}, "data": {"a": "[]"}, "stringData": {"b": "[]"}},
             id="every value of a Secret",
         ),
+        pytest.param(
+            {
+                "kind": "SecretList",
+                "items": [
+                    {"metadata": {"name": "s"}, "data": {"a": BASE64}},
+                    {"kind": "Secret", "data": {"a": "b"}},
+                    1,
+                ],
+            },
+            {
+                "kind": "SecretList",
+                "items": [{"metadata": {"name": "s"}, "data": {"a": "[]"}}, {"kind": "Secret", "data": {"a": "[]"}}, 1],
+            },
+            id="every Secret of a list",
+        ),
+        pytest.param({"kind": "SecretList", "items": None}, {"kind": "SecretList", "items": None}, id="an empty list"),
+        pytest.param({f"ghp_{CANARY * 3}": "x", 5: "y"}, {"[]": "x", "5": "y"}, id="a secret as a key"),
+        pytest.param({"labels": {"team\u200b": "a"}}, {"labels": {"team": "a"}}, id="a key with hidden characters"),
         pytest.param({"kind": "Secret", "data": None}, {"kind": "Secret", "data": None}, id="a Secret without data"),
         pytest.param(
             {"kind": "Secret", "data": {"a": 1}}, {"kind": "Secret", "data": {"a": 1}}, id="data that is no text"
@@ -214,6 +240,10 @@ def test_kubernetes_objects_lose_their_secrets_and_nothing_else(value: Any, expe
 def test_two_secrets_can_be_told_apart_and_one_is_recognised_again() -> None:
     one, again, other = (redact_text(f"password={value}") for value in ("alpha", "alpha", "beta"))
     assert one == again != other
+
+
+def test_a_placeholder_is_the_same_in_every_process() -> None:
+    assert redact_text("password=alpha") == "password=[redacted:credential:4edf]"
 
 
 def test_the_value_that_was_given_is_not_changed() -> None:
@@ -302,7 +332,21 @@ def test_nothing_that_steers_a_terminal_is_left(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "unit", [*NAMES, *SIGNS, *VALUES, "eyJ", "://a:", "token ", "token='", "\x1b]", "password:|\n a"]
+    "unit",
+    [
+        *NAMES,
+        *SIGNS,
+        *VALUES,
+        "eyJ",
+        "://a:",
+        "token ",
+        "token='",
+        "\x1b]",
+        "password:|\n a",
+        "<password>",
+        "<password ",
+        "<a:",
+    ],
 )
 def test_time_grows_with_the_length_of_the_text_only(unit: str) -> None:
     text = "password " + unit * (200_000 // len(unit))

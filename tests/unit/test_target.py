@@ -75,7 +75,7 @@ def test_the_subject_comes_from_the_runbook_or_else_from_the_labels(labels, runb
             {**EXPORTER, "namespace": "demo", "deployment": "app", "uid": "u"},
             W,
             AlertSubject(namespace="demo", workload_kind="Deployment", workload_name="app"),
-            id="beside a workload, pod, container and uid are the exporter's",
+            id="beside a workload, pod, container and uid may be the exporter's",
         ),
         pytest.param(
             {"namespace": "demo", "job": "kube-state-metrics", "job_name": "dump"},
@@ -111,7 +111,13 @@ def test_the_subject_comes_from_the_runbook_or_else_from_the_labels(labels, runb
             {**EXPORTER, "exported_namespace": "demo"},
             W,
             AlertSubject(namespace="demo"),
-            id="beside exported_namespace the plain pod is the exporter's",
+            id="beside exported_namespace alone the plain pod may be the exporter's: only the cluster tells",
+        ),
+        pytest.param(
+            {"namespace": "monitoring", "exported_namespace": "demo", "exported_node": "n1", "node": "n9", "pod": "x"},
+            W,
+            AlertSubject(namespace="demo", node="n1"),
+            id="so may be the plain node",
         ),
         pytest.param(
             {"namespace": "", "pod": "", "container": "", "node": "", "uid": "u"},
@@ -139,6 +145,12 @@ def test_labels_name_what_is_measured_and_never_the_exporter(labels, subject, ex
         ),
         pytest.param({"alertname": "A", "daemonset": "w"}, W, "A::DaemonSet/w", id="workload without namespace"),
         pytest.param({"alertname": "A", "node": "n", "pod": "x"}, N, "A:n", id="node"),
+        pytest.param(
+            {"alertname": "A", "namespace": "m", "exported_namespace": "d", "pod": "x", "prometheus_replica": "p-0"},
+            W,
+            f"A:{fingerprint({'alertname': 'A', 'namespace': 'm', 'exported_namespace': 'd', 'pod': 'x'})}",
+            id="a pod that may be the metric's tells two problems apart",
+        ),
         pytest.param(
             {"alertname": "A", "x": "y"}, None, f"A:{fingerprint({'alertname': 'A', 'x': 'y'})}", id="else the hash"
         ),
@@ -348,6 +360,78 @@ READY, DOWN = (running(),), (waiting("CrashLoopBackOff", restartCount=2),)
 async def test_a_workload_is_represented_by_the_pod_that_needs_help_most(objects, expected):
     found = await bind(alert(deployment="app", pod="exporter-x", container="ksm"), W, cluster(*objects))
     assert (found.kind, found.pod) == ("Deployment", expected)
+
+
+PAIR = [container("app"), container("side")]
+
+
+def pair(name, *statuses, **fields):
+    return {"name": name, "containers": PAIR, "statuses": statuses, **fields}
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        pytest.param({"container": "side"}, ("b", "side"), id="the container of the label, though another was killed"),
+        pytest.param({"container": "setup"}, ("b", "setup"), id="an init container of the label"),
+        pytest.param({"pod": "a"}, ("a", None), id="the pod of the label, though another needs more help"),
+        pytest.param({"pod": "a", "container": "side"}, ("a", "side"), id="both"),
+        pytest.param({"exported_pod": "a", "pod": "b"}, ("a", None), id="the exported pod before the plain one"),
+        pytest.param({"pod": "a", "uid": "uid-a"}, ("a", None), id="with its uid"),
+        pytest.param({"pod": "a", "uid": "former"}, ("b", "app"), id="a pod with another uid than the label's"),
+        pytest.param({"pod": "old"}, ("old", "app"), id="a pod of an older revision"),
+        pytest.param({"pod": "stranger"}, ("b", "app"), id="a pod of something else in the namespace"),
+        pytest.param({"pod": "orphan"}, ("b", "app"), id="a pod that nothing owns"),
+        pytest.param({"pod": "gone"}, ("b", "app"), id="a pod that is not there"),
+        pytest.param({"pod": "elsewhere"}, ("b", "app"), id="a pod of another namespace"),
+        pytest.param({"pod": "gone", "container": "ksm"}, ("b", "app"), id="a container that the pod does not have"),
+    ],
+)
+async def test_pod_and_container_beside_a_workload_count_where_they_are_its_own(labels, expected):
+    objects = revisions(
+        pair("a", running(), running("side"), init=(container("setup"),)),
+        pair("b", oom(), running("side"), init=(container("setup"),)),
+        older=[pair("old", oom(), running("side"))],
+    )
+    other = controller("Deployment", "other")
+    theirs = replica_set(other)
+    elsewhere = pod("elsewhere", namespace="elsewhere", statuses=DOWN)
+    more = [other, theirs, pod("stranger", owner=theirs, statuses=DOWN), pod("orphan", statuses=DOWN), elsewhere]
+    found = await bind(alert(deployment="app", **labels), W, cluster(*objects, *more))
+    assert (found.name, found.pod, found.container) == ("app", *expected)
+
+
+async def test_where_two_containers_were_killed_the_label_chooses():
+    objects = revisions(pair("a", oom(), oom("side")))
+    found = await bind(alert(deployment="app", container="side"), W, cluster(*objects))
+    assert found.container == "side"
+
+
+async def test_a_replica_set_label_leads_to_the_pod_of_its_deployment():
+    objects = revisions({"name": "a", "statuses": DOWN}, {"name": "b", "statuses": READY})
+    found = await bind(alert(replicaset="app-2", pod="b"), W, cluster(*objects))
+    assert (found.kind, found.pod) == ("Deployment", "b")
+
+
+EXPORTED = {"namespace": "monitoring", "exported_namespace": "demo"}
+
+
+async def test_beside_exported_namespace_alone_a_pod_that_is_there_is_the_metrics():
+    found = await bind(alert(**EXPORTED, pod="app-2-a", container="app"), W, cluster(*world()))
+    assert (found.namespace, found.name, found.pod, found.container) == ("demo", "app", "app-2-a", "app")
+
+
+async def test_beside_exported_namespace_alone_a_pod_that_is_not_there_is_no_settled_matter():
+    exporter = pod("ksm-x", namespace="monitoring", statuses=READY)
+    found = await bind(alert(**EXPORTED, pod="ksm-x"), W, cluster(*world(exporter)))
+    assert isinstance(found, Unbound)
+    assert not found.settled
+    assert "no pod ksm-x in namespace demo (label `exported_namespace`)" in found.reason
+
+
+async def test_the_exporters_pod_is_not_looked_for_beside_an_exported_container():
+    labels = {**EXPORTED, "exported_container": "app", "pod": "app-2-a"}
+    assert "neither a workload nor a pod" in await unbound(labels, *world())
 
 
 async def test_a_finished_pod_stands_for_a_workload_only_where_no_other_is():

@@ -1,5 +1,8 @@
 """drain_node: kubectl's filters, our protections, the budgets' arithmetic, and what stops a whole drain."""
 
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
 
 from sre_agent.cluster.port import Resource, WriteVerb
@@ -11,6 +14,7 @@ from tests.unit.node_objects import (
     ARGUMENTS,
     EMPTY_DIR,
     NODE,
+    ago,
     budget,
     context,
     daemon_set,
@@ -22,8 +26,9 @@ from tests.unit.node_objects import (
 )
 
 (DRAIN,) = TOOLS
-CORDONED = node(ready="False", unschedulable=True)
-UNREACHABLE = node(ready="Unknown", unschedulable=True)
+OURS = {"sre-agent/cordoned": "41"}
+CORDONED = node(ready="False", unschedulable=True, annotations=OURS)
+UNREACHABLE = node(ready="Unknown", unschedulable=True, annotations=OURS)
 DAEMON_SET = owner("DaemonSet", "logs")
 JOB = owner("Job", "report", "batch/v1")
 STATEFUL_SET = owner("StatefulSet", "db")
@@ -450,13 +455,21 @@ NOT_CORDONED = node(ready="False")
     ("of_node", "options", "rules"),
     [
         pytest.param(None, {}, {"node-exists": "REFUSE"}, id="the node is gone"),
-        pytest.param(node(unschedulable=True), {}, {"node-not-ready": "REFUSE"}, id="Ready again"),
-        pytest.param(node(ready=None, unschedulable=True), {}, {"node-not-ready": "REFUSE"}, id="no Ready condition"),
+        pytest.param(node(unschedulable=True, annotations=OURS), {}, {"node-not-ready": "REFUSE"}, id="Ready again"),
         pytest.param(
-            node(ready="False", unschedulable=True, deleted=True), {}, {"node-leaving": "REFUSE"}, id="being deleted"
+            node(ready=None, unschedulable=True, annotations=OURS),
+            {},
+            {"node-not-ready": "REFUSE"},
+            id="no Ready condition",
         ),
         pytest.param(
-            node(ready="False", unschedulable=True, taints=["ToBeDeletedByClusterAutoscaler"]),
+            node(ready="False", unschedulable=True, annotations=OURS, deleted=True),
+            {},
+            {"node-leaving": "REFUSE"},
+            id="being deleted",
+        ),
+        pytest.param(
+            node(ready="False", unschedulable=True, annotations=OURS, taints=["ToBeDeletedByClusterAutoscaler"]),
             {},
             {"node-leaving": "REFUSE"},
             id="the autoscaler takes it away",
@@ -506,9 +519,67 @@ def test_with_the_cordon_only_proposed_the_drain_is_proposed_behind_it():
     assert assessment.change.action == "drain_node:worker-1:evicted=1,left=0"
 
 
+def cordoned_node(*, changed, managers=(), **parts):
+    """Not ready, with a cordon of that age: told by its managers where given, else by the taint."""
+    managed = [{"manager": who, "time": changed, "fieldsV1": {"f:spec": {"f:unschedulable": {}}}} for who in managers]
+    taint = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule", "timeAdded": changed}
+    taints = [taint] if changed and not managers else ()
+    return node(ready="False", unschedulable=True, managed=managed, taints=taints, **parts)
+
+
+SENT = drain([pod()]).change
+ASKED = {"cordon-settle": "ASK"}
+
+
+@pytest.mark.parametrize(
+    ("of_node", "options", "judged"),
+    [
+        pytest.param(cordoned_node(changed=ago(minutes=4)), {}, ASKED, id="somebody cordoned it minutes ago"),
+        pytest.param(
+            cordoned_node(changed=ago(minutes=4), managers=["kubectl-cordon"]), {}, ASKED, id="by managedFields"
+        ),
+        pytest.param(cordoned_node(changed=None), {}, ASKED, id="somebody cordoned it, nobody knows when"),
+        pytest.param(cordoned_node(changed=ago(minutes=61)), {}, {}, id="somebody cordoned it long ago"),
+        pytest.param(
+            cordoned_node(changed=ago(minutes=4)), {"limits": {"cordon_settle": timedelta(0)}}, {}, id="the rule is off"
+        ),
+        pytest.param(
+            cordoned_node(changed=ago(minutes=4), managers=["sre-agent"], annotations=OURS), {}, {}, id="our cordon"
+        ),
+        pytest.param(
+            cordoned_node(changed=ago(minutes=4), managers=["kubectl-cordon"], annotations=OURS),
+            {},
+            ASKED,
+            id="our mark outlived an uncordon",
+        ),
+        pytest.param(cordoned_node(changed=None, annotations=OURS), {}, {}, id="our mark, and nothing against it"),
+        pytest.param(
+            cordoned_node(changed=ago(minutes=4), annotations=OURS), {}, ASKED, id="our mark on a younger cordon"
+        ),
+        pytest.param(cordoned_node(changed=ago(minutes=61), annotations=OURS), {}, {}, id="our mark on an old cordon"),
+        pytest.param(
+            cordoned_node(changed=ago(minutes=4), annotations=OURS),
+            {"earlier": (replace(cordon_step(StepStatus.DONE), change=SENT),)},
+            {},
+            id="this run sent the cordon",
+        ),
+        pytest.param(
+            cordoned_node(changed=ago(minutes=4)),
+            {"earlier": (cordon_step(StepStatus.DONE),)},
+            ASKED,
+            id="this run found it cordoned already",
+        ),
+    ],
+)
+def test_a_node_that_somebody_else_cordoned_minutes_ago_is_drained_only_if_a_person_says_so(of_node, options, judged):
+    assessment = drain([pod()], of_node, **options)
+    assert verdicts(assessment) == judged
+    assert assessment.change.action == "drain_node:worker-1:evicted=1,left=0"
+
+
 def test_draining_a_control_plane_node_is_asked():
     role = {"node-role.kubernetes.io/control-plane": ""}
-    assessment = drain([pod()], node(ready="False", unschedulable=True, labels=role))
+    assessment = drain([pod()], node(ready="False", unschedulable=True, annotations=OURS, labels=role))
     assert verdicts(assessment) == {"control-plane": "ASK"}
     assert assessment.change is not None
 
@@ -654,6 +725,34 @@ def test_unreadable_pods_of_the_cluster_prove_no_other_replica(stays, lost):
     going = [of("web-1", "a")]
     found = evidence(CORDONED, [*going, *stays], workload_pods=None)
     assert workloads_left_without_ready(found, going) == lost
+
+
+ELSEWHERE = of("web-1", "b", on="worker-2")
+
+
+@pytest.mark.parametrize(
+    ("other", "evicted", "lost"),
+    [
+        pytest.param(node(name="worker-2"), [of("web-1", "a")], [], id="Ready: its pod serves"),
+        pytest.param(
+            node(name="worker-2", ready="False"), [of("web-1", "a")], ["ReplicaSet/demo/web-1"], id="not ready"
+        ),
+        pytest.param(
+            node(name="worker-2", ready="Unknown"), [of("web-1", "a")], ["ReplicaSet/demo/web-1"], id="unknown"
+        ),
+        pytest.param(
+            node(name="worker-2", taints=["node.kubernetes.io/unreachable"]),
+            [of("web-1", "a")],
+            ["ReplicaSet/demo/web-1"],
+            id="tainted unreachable, its condition still says Ready",
+        ),
+        pytest.param(node(name="worker-2", ready="False"), [], [], id="what this drain does not touch is not its loss"),
+    ],
+)
+def test_a_pod_that_was_ready_before_its_node_fell_silent_does_not_serve(other, evicted, lost):
+    found = evidence(CORDONED, evicted, workload_pods=(*evicted, ELSEWHERE))
+    found = replace(found, nodes=(CORDONED, other))
+    assert workloads_left_without_ready(found, evicted) == lost
 
 
 def test_the_drain_asks_for_evictions_and_nothing_else_that_writes():

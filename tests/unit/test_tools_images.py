@@ -140,7 +140,7 @@ async def test_a_container_with_its_own_command_is_left(fields, words):
     judgement = only(await assess(TOOL, world(containers=[container(**fields)])))
     assert judgement.rule == "own-command"
     assert words in judgement.reason
-    assert judgement.by_hand == f"kubectl -n demo set image deployment/app app={FALLBACK}"
+    assert judgement.by_hand == "kubectl -n demo describe pod app-2-a"
 
 
 async def test_an_init_container_is_never_given_an_image_that_does_not_exit():
@@ -158,6 +158,63 @@ async def test_a_ready_pod_of_the_same_revision_forbids_another_image():
     judgement = only(await assess(TOOL, objects))
     assert judgement.rule == "ready-pods"
     assert "1 pods of app are Ready (app-2-b)" in judgement.reason
+    assert judgement.by_hand == "kubectl -n demo rollout history deployment/app"
+
+
+SERVING = {"statuses": (running(),), "labels": {"app": "app"}}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        pytest.param(
+            lambda objects: objects[0]["status"].update(readyReplicas=2),
+            "status of Deployment app counts 2 ready replicas",
+            id="ready by the Deployment's status, its pods not recorded",
+        ),
+        pytest.param(
+            lambda objects: objects[0]["status"].update(availableReplicas=1),
+            "counts 1 ready replicas",
+            id="available by the Deployment's status",
+        ),
+        pytest.param(
+            lambda objects: objects.append(pod("app-1-a", owner=controller("ReplicaSet", "app-1"), **SERVING)),
+            "1 pods of app are Ready (app-1-a)",
+            id="a Ready pod of the selector whose ReplicaSet is not recorded",
+        ),
+        pytest.param(
+            lambda objects: objects.append(pod("app-orphan", **SERVING)),
+            "1 pods of app are Ready (app-orphan)",
+            id="a Ready pod of the selector without an owner",
+        ),
+    ],
+)
+async def test_pods_that_serve_forbid_another_image_though_their_owners_are_not_recorded(spoil, words):
+    objects = world()
+    spoil(objects)
+    found = await assess(TOOL, objects)
+    assert (found.change, only(found).rule) == (None, "ready-pods")
+    assert words in only(found).reason
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({"statuses": (running(ready=False),), "labels": {"app": "app"}}, id="of the selector, not Ready"),
+        pytest.param({"statuses": (running(),), "labels": {"app": "other"}}, id="Ready, of another selector"),
+    ],
+)
+async def test_pods_that_do_not_serve_for_the_workload_do_not_forbid_another_image(fields):
+    assert (await assess(TOOL, [*world(), pod("stranger", **fields)])).change.value == FALLBACK
+
+
+async def test_the_image_that_was_refused_is_not_suggested_to_a_person_under_another_reason():
+    owner = controller("StatefulSet", containers=[container(command=["serve"])])
+    objects = [owner, pod(owner=owner, containers=[container(command=["serve"])], statuses=NO_IMAGE)]
+    objects.append(pod("app-1", owner=owner, statuses=(running(),)))
+    found = await assess(TOOL, objects, book=runbook(fallback_namespaces=()))
+    assert rules(found) == ["fallback-namespace", "own-command", "ownership-chain", "ready-pods"]
+    assert not any(" set image " in entry.by_hand for entry in found.judgements)
 
 
 async def test_pods_that_are_down_in_every_revision_do_not_forbid_it():
@@ -181,6 +238,13 @@ async def test_a_stuck_rollout_whose_old_pods_serve_is_rolled_back_if_a_person_s
     assert found.change.tool == "rollback_deployment"
     assert found.change.action == "rollback_deployment:demo/app:revision 2→1"
     assert (found.output["revision_after"], found.output["image_after"]) == (1, None)
+
+
+async def test_a_stuck_rollout_is_rolled_back_while_only_events_tell_of_the_missing_image():
+    objects = stuck_rollout((waiting("ContainerCreating"),))
+    objects.append(event("Failed", f"{PULLING}manifest unknown"))
+    found = await assess(TOOL, objects, alertname="KubePodContainerCreatingStuck", pod="app-2-a")
+    assert found.change.tool == "rollback_deployment"
 
 
 async def test_a_stuck_rollout_for_the_registrys_sake_is_neither_replaced_nor_rolled_back():
@@ -218,10 +282,20 @@ async def test_without_a_missing_image_nothing_is_done(statuses, settled):
 
 
 async def test_an_image_that_was_replaced_since_is_left_alone():
-    objects = world(containers=[container(image="registry.example/app:3")], in_pod=[container()])
+    objects = world()
+    objects[0]["spec"]["template"]["spec"]["containers"] = [container(image="registry.example/app:3")]
     judgement = only(await assess(TOOL, objects))
     assert (judgement.rule, judgement.settled) == ("already-changed", True)
-    assert f"image is {IMAGE} in the pod and registry.example/app:3 in the template" in judgement.reason
+    assert (
+        f"image is {IMAGE} in the ReplicaSet of the pod and registry.example/app:3 in the template" in judgement.reason
+    )
+
+
+async def test_an_image_that_an_admission_webhook_put_into_the_pod_is_not_cured_in_the_template():
+    objects = world(containers=[container(image="registry.example/app:3")], in_pod=[container()])
+    judgement = only(await assess(TOOL, objects))
+    assert (judgement.rule, judgement.settled) == ("pod-differs", False)
+    assert "set on the pod by an admission webhook or by hand" in judgement.reason
 
 
 async def test_two_containers_without_images_are_not_chosen_from():

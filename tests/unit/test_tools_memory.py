@@ -221,6 +221,12 @@ async def test_a_kill_without_a_time_is_dated_by_its_pods_creation():
         pytest.param(
             [usage("250Mi", "proxy")], False, "says nothing about the memory of container app", id="not measured"
         ),
+        pytest.param(
+            [usage("250Mi", pod="neighbour")],
+            False,
+            "says nothing about the memory of container app",
+            id="another pod is measured, this one is not",
+        ),
     ],
 )
 async def test_a_near_limit_alert_needs_no_kill_but_metrics_may_deny_it(metrics, allowed, words):
@@ -233,6 +239,21 @@ async def test_a_near_limit_alert_needs_no_kill_but_metrics_may_deny_it(metrics,
 async def test_a_near_limit_alert_about_a_container_that_was_killed_needs_no_metrics():
     found = await assess(TOOL, world(usage("1Mi")), alertname=NEAR, pod="app-2-a", container="app")
     assert found.change is not None
+
+
+@pytest.mark.parametrize(
+    ("alertname", "status", "near_limit"),
+    [
+        pytest.param(NEAR, running(), True, id="no kill: the alert alone asks"),
+        pytest.param(NEAR, oom(age=900), True, id="a kill before the template's last change does not count"),
+        pytest.param(NEAR, oom(), False, id="a kill counts"),
+        pytest.param("KubePodOOMKilled", oom(), False, id="another alert"),
+    ],
+)
+async def test_a_change_says_whether_it_is_made_without_a_kill(alertname, status, near_limit):
+    objects = world(usage("250Mi"), statuses=(status,))
+    found = await assess(TOOL, objects, alertname=alertname, pod="app-2-a", container="app")
+    assert found.change.near_limit is near_limit
 
 
 async def test_a_near_limit_alert_without_a_container_does_not_choose_one():

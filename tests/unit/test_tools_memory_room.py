@@ -3,23 +3,44 @@
 import pytest
 
 from sre_agent.cluster.port import Resource
-from sre_agent.tools.memory_room import quota_applies, surge_pods
-from tests.unit.memory_cases import TOOL, limit_range, only, quota, world
-from tests.unit.workload_objects import Away, assess, container, node, oom, rules, running
+from sre_agent.tools.memory_room import quota_applies
+from tests.unit.memory_cases import KILLED, TOOL, limit_range, only, quota, world
+from tests.unit.workload_objects import Away, assess, container, controller, node, oom, pod, rules, running
 
 
 @pytest.mark.parametrize(
-    ("resource", "rule"),
+    ("resource", "rule", "shown"),
     [
-        (Resource.RESOURCE_QUOTAS, "quota-room"),
-        (Resource.LIMIT_RANGES, "limit-range"),
-        (Resource.NODES, "node-allocatable"),
+        (Resource.RESOURCE_QUOTAS, "quota-room", "resourcequotas"),
+        (Resource.LIMIT_RANGES, "limit-range", "limitranges"),
+        (Resource.NODES, "node-allocatable", "node n1"),
     ],
 )
-async def test_what_could_not_be_read_means_no(resource, rule):
+async def test_what_could_not_be_read_means_no(resource, rule, shown):
     judgement = only(await assess(TOOL, Away(world(), resource)))
     assert judgement.rule == rule
     assert "could not be read" in judgement.reason
+    assert judgement.by_hand == f"kubectl -n demo describe {shown}"
+
+
+@pytest.mark.parametrize(
+    ("bounds", "shown"),
+    [
+        pytest.param(quota({"limits.memory": "1Gi"}, {"limits.memory": "1Gi"}), "resourcequotas", id="quota"),
+        pytest.param(limit_range("Container", max="300Mi"), "limitranges", id="LimitRange"),
+        pytest.param(node(allocatable="300Mi"), "node n1", id="node"),
+    ],
+)
+async def test_without_room_a_person_is_shown_what_is_full_and_not_the_limit_that_was_refused(bounds, shown):
+    assert only(await assess(TOOL, world(bounds))).by_hand == f"kubectl -n demo describe {shown}"
+
+
+async def test_a_stateful_set_is_not_given_the_command_for_a_limit_that_has_no_room():
+    owner = controller("StatefulSet")
+    full = quota({"limits.memory": "1Gi"}, {"limits.memory": "1Gi"})
+    found = await assess(TOOL, [owner, pod(owner=owner, statuses=KILLED), node(pressure="True"), full])
+    assert rules(found) == ["memory-pressure", "ownership-chain", "quota-room"]
+    assert not any(" set " in entry.by_hand for entry in found.judgements)
 
 
 # Two replicas of 256Mi → 512Mi and one surge pod of 512Mi: 1Gi of limits more.
@@ -123,20 +144,6 @@ def test_a_quota_for_a_priority_class_counts_only_its_pods(operator, priority, a
     expression = {"scopeName": "PriorityClass", "operator": operator, "values": ["high"]}
     bounds = {"spec": {"scopeSelector": {"matchExpressions": [expression]}}}
     assert quota_applies(bounds, {"spec": {"priorityClassName": priority} if priority else {}}) is applies
-
-
-@pytest.mark.parametrize(
-    ("strategy", "replicas", "expected"),
-    [
-        pytest.param(None, 2, 1, id="25 % by default, rounded up"),
-        pytest.param({"rollingUpdate": {"maxSurge": "50%"}}, 3, 2, id="a percentage is rounded up"),
-        pytest.param({"rollingUpdate": {"maxSurge": 3}}, 1, 3, id="a number"),
-        pytest.param({"rollingUpdate": {"maxSurge": 0}}, 4, 0, id="no surge"),
-        pytest.param({"type": "Recreate"}, 4, 0, id="Recreate"),
-    ],
-)
-def test_the_surge_is_what_the_strategy_says(strategy, replicas, expected):
-    assert surge_pods({"spec": {"strategy": strategy} if strategy else {}}, replicas) == expected
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from sre_agent.cluster.port import Forbidden, Resource, WriteVerb
 from sre_agent.evidence import WorkloadEvidence
 from sre_agent.target import Target
-from sre_agent.tools.node_state import cordon_changed_at, cordoned_by_us, leaving
+from sre_agent.tools.node_state import CordonOwner, cordon_changed_at, cordon_owner, leaving
 from sre_agent.tools.nodes import TOOLS
 from tests.unit.node_objects import (
     ARGUMENTS,
@@ -313,6 +313,19 @@ def test_somebody_elses_cordon_is_asked_until_it_is_more_than_an_hour_old(change
     assert all(judgement.retry_at > NOW for judgement in assessment.judgements)
 
 
+@pytest.mark.parametrize(
+    ("changed", "judged"),
+    [
+        pytest.param({"minutes": 61}, {}, id="old enough, whosever it is"),
+        pytest.param({"minutes": 4}, {"cordon-settle": "ASK"}, id="the mark may have outlived our cordon"),
+    ],
+)
+def test_our_mark_alone_is_no_proof_beside_a_young_cordon(changed, judged):
+    assessment = uncordon(cordoned_node(taints=[unschedulable_taint(ago(**changed))]))
+    assert verdicts(assessment) == judged
+    assert all("this agent's mark is there" in judgement.reason for judgement in assessment.judgements)
+
+
 def test_a_cordon_that_cannot_be_dated_is_asked():
     assessment = uncordon(cordoned_node(annotations=None))
     assert verdicts(assessment) == {"cordon-settle": "ASK"}
@@ -347,17 +360,17 @@ def test_the_change_time_of_a_cordon(parts, expected):
 
 
 @pytest.mark.parametrize(
-    ("annotations", "managers", "ours"),
+    ("annotations", "managers", "whose"),
     [
-        pytest.param(OURS, (), True, id="our mark, nobody known as owner"),
-        pytest.param(OURS, ("sre-agent",), True, id="our mark and our field"),
-        pytest.param(OURS, ("kubectl-cordon",), False, id="our mark outlived an uncordon; somebody cordoned again"),
-        pytest.param({}, ("sre-agent",), False, id="no mark"),
+        pytest.param(OURS, (), "MARKED", id="our mark, nobody known as owner"),
+        pytest.param(OURS, ("sre-agent",), "US", id="our mark and our field"),
+        pytest.param(OURS, ("kubectl-cordon",), "OTHERS", id="our mark outlived an uncordon; somebody cordoned again"),
+        pytest.param({}, ("sre-agent",), "OTHERS", id="no mark"),
     ],
 )
-def test_a_cordon_is_ours_by_its_mark_and_its_owner(annotations, managers, ours):
+def test_a_cordon_is_ours_by_its_mark_and_its_owner(annotations, managers, whose):
     managed = [unschedulable_owner(manager, ago(hours=1)) for manager in managers]
-    assert cordoned_by_us(node(unschedulable=True, annotations=annotations, managed=managed)) is ours
+    assert cordon_owner(node(unschedulable=True, annotations=annotations, managed=managed)) is CordonOwner[whose]
 
 
 def test_a_node_tool_refuses_to_judge_the_evidence_of_a_workload():

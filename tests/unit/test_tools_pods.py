@@ -183,6 +183,7 @@ async def test_a_stuck_pod_is_deleted_by_uid_while_another_serves():
 async def test_the_last_replica_is_not_deleted():
     found = await assess("delete_pod", world(other=False))
     assert (found.change, rules(found)) == (None, ["other-ready-replica"])
+    assert found.judgements[0].by_hand == "kubectl -n demo describe pod app-2-a"
 
 
 @pytest.mark.parametrize(
@@ -212,6 +213,12 @@ async def test_a_stateful_sets_pod_is_a_persons_to_delete():
     objects = [owner, pod(owner=owner, statuses=STUCK), pod("app-1", owner=owner, statuses=(running(),))]
     (judgement,) = (await assess("delete_pod", objects)).judgements
     assert (judgement.rule, judgement.by_hand) == ("ownership-chain", "kubectl -n demo delete pod app-2-a")
+
+
+async def test_a_bare_pod_that_nothing_would_recreate_is_only_looked_at():
+    found = await assess("delete_pod", [pod(statuses=STUCK)])
+    assert rules(found) == ["other-ready-replica", "ownership-chain"]
+    assert {entry.by_hand for entry in found.judgements} == {"kubectl -n demo describe pod app-2-a"}
 
 
 async def test_a_workload_without_pods_has_none_to_delete():

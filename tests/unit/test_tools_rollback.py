@@ -7,6 +7,7 @@ from sre_agent.cluster.strategic_merge import apply
 from sre_agent.run import FieldChange, Verdict
 from sre_agent.tools.template_diff import changed_fields, without_pod_template_hash
 from tests.unit.workload_objects import (
+    IMAGE,
     ago,
     assess,
     cluster,
@@ -15,6 +16,7 @@ from tests.unit.workload_objects import (
     deployment,
     diagnose,
     ended,
+    event,
     oom,
     pod,
     replica_set,
@@ -26,6 +28,7 @@ from tests.unit.workload_objects import (
 TOOL = "rollback_deployment"
 CRASHING = (waiting("CrashLoopBackOff", restartCount=4, lastState=ended("Error", code=1)),)
 SERVING = (running(),)
+NO_IMAGE = f'Failed to pull image "{IMAGE}": manifest unknown'
 FORMER = [container(image="registry.example/app:1", command=["old"])]
 
 
@@ -38,6 +41,12 @@ def world(*, new=(CRASHING,), old=(SERVING, SERVING), older=(), former=FORMER, *
     objects = [owner, first, second, third]
     for entry, name, pods in ((third, "new", new), (second, "old", old), (first, "older", older)):
         objects += [pod(f"{name}-{i}", owner=entry, statuses=statuses) for i, statuses in enumerate(pods)]
+    return objects
+
+
+def undated(objects):
+    """The same with a newest revision that does not say when it was made."""
+    objects[3]["metadata"]["creationTimestamp"] = None
     return objects
 
 
@@ -74,7 +83,7 @@ async def test_going_back_is_recommended_with_the_patch_that_does_it_and_the_one
 
 
 async def test_the_newest_revision_that_serves_is_the_one_to_go_back_to():
-    found = await judged(world(old=(CRASHING,), older=(SERVING,)))
+    found = await judged(world(old=(), older=(SERVING,)))
     assert found.change.value == "1"
 
 
@@ -93,6 +102,33 @@ async def test_the_newest_revision_that_serves_is_the_one_to_go_back_to():
             "crash-began",
             "old-0 of revision 2 fails too",
             id="an older pod crashed since",
+        ),
+        pytest.param(
+            world(old=(CRASHING,), older=(SERVING,)),
+            "crash-began",
+            "old-0 of revision 2 fails too",
+            id="a pod of a revision between fails too",
+        ),
+        pytest.param(
+            world(older=(CRASHING,)), "crash-began", "older-0 of revision 1 fails too", id="a pod of the oldest fails"
+        ),
+        pytest.param(
+            world(old=((running(lastState=ended(code=0, age=30)),),)),
+            "crash-began",
+            "old-0 of revision 2 fails too",
+            id="an older pod was killed for memory since, with exit code 0",
+        ),
+        pytest.param(
+            world(old=((running(lastState=ended("Error", code=1, age=119)),),)),
+            "crash-began",
+            "or did up to 1h before revision 3",
+            id="an older pod crashed within the hour before the release",
+        ),
+        pytest.param(
+            undated(world(old=((running(lastState=ended("Error", code=1, age=9000)),),))),
+            "crash-began",
+            "old-0 of revision 2 fails too",
+            id="an older pod crashed, and the release has no time",
         ),
         pytest.param(
             world(new=((running(ready=False),),)), "symptom", "no pod of revision 3 crashes", id="no crash, not ready"
@@ -119,6 +155,84 @@ async def test_what_did_not_begin_with_the_newest_revision_is_not_taken_back(obj
 )
 async def test_every_way_of_failing_counts(newest):
     assert (await judged(world(new=(newest,)))).change is not None
+
+
+def up(minutes, **fields):
+    return running(state={"running": {"startedAt": ago(minutes)}}, **fields)
+
+
+CRASHED = {"restartCount": 2, "lastState": ended("Error", code=1, age=30)}
+STARTED_WITHOUT_TIME = running(state={"running": {}}, restartCount=2)
+
+
+@pytest.mark.parametrize(
+    ("status", "recovered"),
+    [
+        pytest.param(up(10, **CRASHED), True, id="ten minutes since its start"),
+        pytest.param(up(9, **CRASHED), False, id="nine minutes"),
+        pytest.param(up(10, restartCount=1, lastState=ended(code=0)), True, id="after a kill for memory"),
+        pytest.param(up(9, restartCount=1, lastState=ended(code=0)), False, id="shortly after a kill with code 0"),
+        pytest.param(STARTED_WITHOUT_TIME | {"lastState": ended("Error", code=1, age=11)}, True, id="by its last end"),
+        pytest.param(
+            STARTED_WITHOUT_TIME | {"lastState": {"terminated": {"exitCode": 1}}}, False, id="without any time"
+        ),
+        pytest.param(up(30, ready=False, **CRASHED), False, id="long up, but not ready"),
+    ],
+)
+async def test_a_release_that_has_recovered_is_not_taken_back(status, recovered):
+    found = await judged(world(new=((status,),)))
+    assert (found.change is None) is recovered
+    assert [entry.rule for entry in found.judgements] == (["symptom"] if recovered else ["rollback"])
+    assert found.judgements[0].settled is recovered
+
+
+async def test_an_init_container_that_failed_at_first_and_then_did_its_work_is_no_failure():
+    objects = world(new=(SERVING,))
+    done = {"terminated": {"reason": "Completed", "exitCode": 0, "finishedAt": ago(50)}}
+    once = {"name": "setup", "ready": True, "restartCount": 1, "state": done, "lastState": ended("Error", code=1)}
+    objects[4]["status"]["initContainerStatuses"] = [once]
+    assert rules(await judged(objects)) == ["symptom"]
+
+
+TWO = [container(), container("side")]
+
+
+@pytest.mark.parametrize(
+    ("labels", "settled", "side"),
+    [
+        pytest.param({"container": "side"}, True, running("side"), id="the labelled one is healthy"),
+        pytest.param({"container": "side"}, False, running("side", ready=False), id="it is not ready, but no crash"),
+        pytest.param({"container": "app"}, None, running("side"), id="the labelled one crashes"),
+        pytest.param({}, None, running("side"), id="none is labelled"),
+    ],
+)
+async def test_a_release_is_not_taken_back_for_a_container_that_neither_crashes_nor_lacks_its_image(
+    labels, settled, side
+):
+    objects = world(new=((*CRASHING, side),), containers=TWO)
+    objects[4]["spec"]["containers"] = TWO
+    found = await assess(TOOL, objects, pod="new-0", **labels)
+    if settled is None:
+        assert found.change is not None
+        return
+    (judgement,) = found.judgements
+    assert (found.change, judgement.rule, judgement.settled) == (None, "symptom", settled)
+    assert "container side of pod new-0 neither crashes nor lacks its image" in judgement.reason
+
+
+@pytest.mark.parametrize(
+    ("told", "allowed"),
+    [
+        pytest.param([event("Failed", NO_IMAGE, about="new-0")], True, id="told of the bound pod"),
+        pytest.param([event("Failed", NO_IMAGE, about="old-0")], False, id="told of another pod"),
+        pytest.param([], False, id="not told"),
+    ],
+)
+async def test_an_image_that_only_events_call_missing_is_a_failure_of_the_bound_pod(told, allowed):
+    objects = [*world(new=((waiting("ContainerCreating"),),)), *told]
+    assert ((await judged(objects)).change is not None) is allowed
+    history = await diagnose("get_rollout_history", objects, pod="new-0")
+    assert history.rollback_candidate is allowed
 
 
 async def test_an_older_pod_that_crashed_before_the_release_counts_as_sound():
@@ -163,11 +277,18 @@ async def test_a_stateful_set_has_no_revisions_to_go_back_to(tool):
     if tool == TOOL:
         found = await assess(tool, objects)
         assert (found.change, rules(found)) == (None, ["ownership-chain"])
+        assert found.judgements[0].by_hand == "kubectl -n demo rollout history statefulset/app"
         assert found.output == {"revision_before": None, "revision_after": None}
     else:
         told = await diagnose(tool, objects)
         assert (told.revisions, told.rollback_candidate) == ([], False)
         assert "only Deployments are written to" in told.reason
+
+
+async def test_a_job_has_no_history_to_show():
+    owner = controller("Job", api_version="batch/v1")
+    found = await assess(TOOL, [owner, pod(owner=owner, statuses=CRASHING)])
+    assert found.judgements[0].by_hand == "kubectl -n demo describe pod app-2-a"
 
 
 async def test_the_history_lists_revisions_newest_first_with_their_pods():

@@ -1,11 +1,14 @@
 """From the pod to the Deployment: what every remediation refuses, shown on increase_memory_limit."""
 
+from dataclasses import replace
+
 import pytest
 
 from sre_agent.evidence import read_workload
 from sre_agent.run import Verdict
 from sre_agent.tools.registry import TOOLS
 from sre_agent.tools.validate import arguments_for
+from sre_agent.tools.workload_chain import same_container_judgements
 from tests.unit.memory_cases import KILLED, OPERATOR, TOOL, only, world
 from tests.unit.workload_objects import (
     NOW,
@@ -18,51 +21,98 @@ from tests.unit.workload_objects import (
     controller,
     deployment,
     node,
+    oom,
     owned_by,
     pod,
     replica_set,
     rules,
+    running,
 )
 
 
 @pytest.mark.parametrize(
-    ("objects", "words"),
+    ("before", "after", "words"),
     [
         pytest.param(
-            world(containers=[container(limit="1Gi")], in_pod=[container()]),
-            "memory limit is 256Mi in the pod and 1Gi in the template",
+            container(),
+            container(limit="1Gi"),
+            "memory limit is 256Mi in the ReplicaSet of the pod and 1Gi in the template",
             id="the limit",
         ),
+        pytest.param(container(), container(image="registry.example/app:2"), "image is", id="image"),
+        pytest.param(container(request="200Mi"), container(), "memory request is", id="the request"),
+        pytest.param(container(limit=None), container(), "memory limit is unset", id="was unset"),
         pytest.param(
-            world(containers=[container(image="registry.example/app:2")], in_pod=[container()]), "image is", id="image"
-        ),
-        pytest.param(
-            world(containers=[container()], in_pod=[container(request="200Mi")]), "memory request is", id="the request"
-        ),
-        pytest.param(
-            world(containers=[container()], in_pod=[container(limit=None)]),
-            "memory limit is unset",
-            id="unset in the pod",
-        ),
-        pytest.param(
-            world(containers=[container(limit="300")], in_pod=[container(limit="some")]),
-            "is some in the pod",
-            id="unreadable",
+            container(), container("renamed"), "container app is in the ReplicaSet of the pod alone", id="gone"
         ),
     ],
 )
-async def test_a_template_that_somebody_already_changed_is_left_alone(objects, words):
+async def test_a_template_that_somebody_already_changed_is_left_alone(before, after, words):
+    objects = world(containers=[before])
+    objects[0]["spec"]["template"]["spec"]["containers"] = [after]
     found = await assess(TOOL, objects)
     judgement = next(entry for entry in found.judgements if entry.rule == "already-changed")
     assert (found.change, judgement.settled) == (None, True)
     assert words in judgement.reason
 
 
-async def test_a_container_that_left_the_template_is_left_alone():
-    objects = world(containers=[container("renamed")], in_pod=[container()])
-    found = await assess(TOOL, objects)
-    assert "already-changed" in rules(found)
-    assert found.change is None
+@pytest.mark.parametrize(
+    ("in_pod", "words"),
+    [
+        pytest.param(
+            [container(limit="1Gi")], "memory limit is 1Gi in the pod and 256Mi in the template", id="resized"
+        ),
+        pytest.param([container(request="200Mi")], "memory request is 200Mi in the pod", id="the request resized"),
+        pytest.param([container(limit=None)], "memory limit is unset in the pod", id="the limit removed"),
+        pytest.param([container(image="mirror.example/app:1")], "image is mirror.example/app:1", id="image mutated"),
+    ],
+)
+async def test_what_was_set_on_the_pod_alone_is_not_changed_in_the_template(in_pod, words):
+    found = await assess(TOOL, world(containers=[container()], in_pod=in_pod))
+    judgement = next(entry for entry in found.judgements if entry.rule == "pod-differs")
+    assert (found.change, judgement.settled) == (None, False)
+    assert words in judgement.reason
+    assert judgement.reason.endswith("set on the pod by an admission webhook or by hand")
+
+
+async def test_an_injected_sidecar_is_in_no_template():
+    objects = world(
+        in_pod=[container(), container("mesh")], containers=[container()], statuses=(running(), oom("mesh"))
+    )
+    found = await assess(TOOL, objects, pod="app-2-a", container="mesh")
+    judgement = next(entry for entry in found.judgements if entry.rule == "pod-differs")
+    assert (found.change, judgement.settled) == (None, False)
+    assert "container mesh is in the pod alone: set on the pod by an admission webhook or by hand" in judgement.reason
+
+
+async def test_without_a_replica_set_it_is_not_said_who_changed_what():
+    owner = controller("StatefulSet", containers=[container(limit="1Gi")])
+    found = await assess(TOOL, [owner, pod(owner=owner, statuses=KILLED), node()])
+    judgement = next(entry for entry in found.judgements if entry.rule == "pod-differs")
+    assert not judgement.settled
+    assert judgement.reason.endswith("1Gi in the template: one of the two was changed")
+
+
+async def test_a_replica_set_that_was_recorded_without_its_template_says_nothing():
+    objects = world()
+    del objects[1]["spec"]["template"]
+    assert (await assess(TOOL, objects)).change is not None
+    objects[2]["spec"]["containers"] = [container(limit="1Gi")]
+    judgement = only(await assess(TOOL, objects))
+    assert (judgement.rule, judgement.settled) == ("pod-differs", False)
+    assert judgement.reason.endswith("256Mi in the template: one of the two was changed")
+
+
+async def test_an_amount_in_the_pod_that_cannot_be_read_is_another_one():
+    _, target, on = await bound(world(), pod="app-2-a", container="app")
+    evidence = await read_workload(on, target, NOW)
+    held = {**evidence.pod, "spec": {"containers": [container(limit="some")]}}
+    assert "memory limit is some in the pod" in only_of(same_container_judgements(replace(evidence, pod=held), "app"))
+
+
+def only_of(judgements):
+    (judgement,) = judgements
+    return judgement.reason
 
 
 async def test_the_same_amount_written_otherwise_is_no_change():
@@ -140,6 +190,11 @@ MISSING = controller("ReplicaSet", "app-9")
         pytest.param(
             world(owner=owned_by(OPERATOR)), "Cache main, which would take the change back", id="an operator's"
         ),
+        pytest.param(
+            world(owner={**owned_by(OPERATOR), "controller": False}),
+            "Deployment demo/app is owned by Cache main, which may take the change back",
+            id="an operator's that does not say that it controls",
+        ),
     ],
 )
 async def test_a_chain_that_does_not_end_at_a_free_deployment_is_refused(objects, words):
@@ -147,6 +202,11 @@ async def test_a_chain_that_does_not_end_at_a_free_deployment_is_refused(objects
     judgement = only(found)
     assert (found.change, judgement.rule, judgement.settled) == (None, "ownership-chain", False)
     assert words in judgement.reason
+
+
+async def test_of_an_operators_deployment_a_person_is_shown_the_operators_object():
+    judgement = only(await assess(TOOL, world(owner=owned_by(OPERATOR))))
+    assert judgement.by_hand == "kubectl -n demo describe cache main"
 
 
 async def test_a_workload_without_a_pod_has_nothing_to_look_at():

@@ -4,19 +4,19 @@ Called by every front end that takes a payload. Protects the rule that one bad a
 what is wrong with one is kept beside them, what is wrong with the whole body is refused and its place named.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, NoReturn
+from typing import Any
 
+from sre_agent.alert.decode import MAX_BYTES, Fault, decode, kind_of, member, refuse_repeated_keys, shown
 from sre_agent.errors import BadInput
+from sre_agent.times import parse_moment
 
-MAX_BYTES = 32 * 2**20
-"""The largest body that is read, in bytes."""
+__all__ = ["MAX_BYTES", "Alert", "AlertStatus", "Payload", "Rejected", "fingerprint", "parse"]
 
 
 class AlertStatus(StrEnum):
@@ -71,21 +71,6 @@ class Payload:
     group_key: str | None
 
 
-class _Fault(Exception):
-    """What is wrong, and where: a JSON path or a byte position."""
-
-    def __init__(self, path: str, reason: str) -> None:
-        super().__init__(f"{path}: {reason}")
-        self.path = path
-        self.reason = reason
-
-
-class _Repeated(dict[str, Any]):
-    """A JSON object in which `key` stands more than once."""
-
-    key = ""
-
-
 def parse(body: bytes, *, source: str) -> Payload:
     """Reads a webhook body; `source` (a file, an address) opens every message.
 
@@ -93,82 +78,24 @@ def parse(body: bytes, *, source: str) -> Payload:
     be read. An empty list of alerts is a payload.
     """
     try:
-        document, repeated = _decode(body)
+        document, repeated = decode(body)
         return _payload(document, repeated)
-    except _Fault as fault:
+    except Fault as fault:
         raise BadInput(f"{source}: {fault}") from None
-
-
-def _decode(body: bytes) -> tuple[Any, bool]:
-    """The JSON document, and whether any object in it repeats a key. Integers come as Decimal."""
-    if len(body) > MAX_BYTES:
-        raise _Fault("body", f"{len(body)} bytes; at most {MAX_BYTES} ({MAX_BYTES >> 20} MiB) are taken")
-    bom = 3 if body.startswith(b"\xef\xbb\xbf") else 0
-    try:
-        text = body[bom:].decode()
-    except UnicodeDecodeError as error:
-        raise _Fault(f"byte {error.start + bom}", f"not UTF-8 text ({error.reason})") from None
-    if not text.strip():
-        raise _Fault("body", "empty; send the JSON object of an Alertmanager webhook")
-    repeated = False
-
-    def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        nonlocal repeated
-        found = dict(pairs)
-        if len(found) == len(pairs):
-            return found
-        repeated = True
-        return _with_repeated_key(pairs)
-
-    def refuse_constant(name: str) -> NoReturn:
-        raise _Fault(_place(text, _constant_at(text), bom), f"{name} is not a JSON value")
-
-    try:
-        return (
-            json.loads(text, object_pairs_hook=members, parse_int=Decimal, parse_constant=refuse_constant),
-            repeated,
-        )
-    except json.JSONDecodeError as error:
-        raise _Fault(_place(text, error.pos, bom), f"not JSON: {error.msg}") from None
-    except RecursionError:
-        raise _Fault("body", "nested too deeply to be a payload") from None
-
-
-def _with_repeated_key(pairs: list[tuple[str, Any]]) -> _Repeated:
-    found = _Repeated()
-    for name, value in pairs:
-        if name in found:
-            found.key = name
-        found[name] = value
-    return found
-
-
-_STRING_OR_CONSTANT = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|(NaN|-?Infinity)', re.DOTALL)
-
-
-def _constant_at(text: str) -> int:
-    """Where the first NaN or Infinity outside a string stands; called when the decoder has met one."""
-    return next(match.start(1) for match in _STRING_OR_CONSTANT.finditer(text) if match[1])
-
-
-def _place(text: str, position: int, bom: int) -> str:
-    line = text.count("\n", 0, position) + 1
-    column = position - text.rfind("\n", 0, position)
-    return f"byte {len(text[:position].encode()) + bom} (line {line}, column {column})"
 
 
 def _payload(document: Any, repeated: bool) -> Payload:
     if isinstance(document, str):
-        raise _Fault("$", "the body is a JSON string; send the object itself")
+        raise Fault("$", "the body is a JSON string; send the object itself")
     if not isinstance(document, dict):
-        raise _Fault("$", f"the body is {_kind(document)}; send an object with a list `alerts`")
+        raise Fault("$", f"the body is {kind_of(document)}; send an object with a list `alerts`")
     if repeated:
-        _refuse_repeated_keys(document, "$", without="alerts")
+        refuse_repeated_keys(document, "$", without="alerts")
     if "alerts" not in document:
-        raise _Fault("$.alerts", "missing; a webhook body of Alertmanager has a list `alerts`")
+        raise Fault("$.alerts", "missing; a webhook body of Alertmanager has a list `alerts`")
     entries = document["alerts"]
     if not isinstance(entries, list):
-        raise _Fault("$.alerts", f"{_kind(entries)}, but must be a list")
+        raise Fault("$.alerts", f"{kind_of(entries)}, but must be a list")
     group_key = _group_key(document.get("groupKey"))
     alerts: list[Alert] = []
     rejected: list[Rejected] = []
@@ -176,13 +103,13 @@ def _payload(document: Any, repeated: bool) -> Payload:
         path = f"$.alerts[{index}]"
         try:
             if repeated:
-                _refuse_repeated_keys(entry, path)
+                refuse_repeated_keys(entry, path)
             alerts.append(_alert(entry, index, path, document.get("status"), group_key))
-        except _Fault as fault:
+        except Fault as fault:
             rejected.append(Rejected(index=index, path=fault.path, reason=fault.reason))
     if rejected and not alerts:
         first = rejected[0]
-        raise _Fault(first.path, f"{first.reason} (alerts that could be read: 0 of {len(rejected)})")
+        raise Fault(first.path, f"{first.reason} (alerts that could be read: 0 of {len(rejected)})")
     return Payload(
         alerts=tuple(alerts),
         rejected=tuple(rejected),
@@ -195,12 +122,12 @@ def _payload(document: Any, repeated: bool) -> Payload:
 
 def _alert(entry: Any, index: int, path: str, group_status: Any, group_key: str | None) -> Alert:
     if not isinstance(entry, dict):
-        raise _Fault(path, f"{_kind(entry)}, but an alert is an object")
+        raise Fault(path, f"{kind_of(entry)}, but an alert is an object")
     if "labels" not in entry:
-        raise _Fault(f"{path}.labels", "missing; an alert has an object `labels`")
+        raise Fault(f"{path}.labels", "missing; an alert has an object `labels`")
     labels = _string_map(entry["labels"], f"{path}.labels")
     if group_status is None and "alertname" not in labels and _of_another_schema(entry):
-        raise _Fault(path, "neither a status nor an alertname; this is not an alert of Alertmanager")
+        raise Fault(path, "neither a status nor an alertname; this is not an alert of Alertmanager")
     starts_at = _time(entry.get("startsAt"), f"{path}.startsAt")
     ends_at = _time(entry.get("endsAt"), f"{path}.endsAt")
     annotations = entry.get("annotations")
@@ -245,7 +172,7 @@ def _status(
         try:
             return AlertStatus(status)
         except ValueError:
-            raise _Fault(where, f"{_shown(status)} is neither firing nor resolved") from None
+            raise Fault(where, f"{shown(status)} is neither firing nor resolved") from None
     ended = ends_at is not None and ends_at != _EPOCH and (starts_at is None or ends_at > starts_at)
     return AlertStatus.RESOLVED if ended else AlertStatus.FIRING
 
@@ -256,65 +183,24 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 def _string_map(value: Any, path: str) -> dict[str, str]:
     if not isinstance(value, dict):
-        raise _Fault(path, f"{_kind(value)}, but must be an object of strings")
+        raise Fault(path, f"{kind_of(value)}, but must be an object of strings")
     for name, text in value.items():
         if not isinstance(text, str):
-            raise _Fault(_member(path, name), f"{_kind(text)}, but must be a string")
+            raise Fault(member(path, name), f"{kind_of(text)}, but must be a string")
         if _UNSTORABLE.search(name) or _UNSTORABLE.search(text):
-            raise _Fault(_member(path, name), "holds a NUL or half a surrogate pair, which is no text")
+            raise Fault(member(path, name), "holds a NUL or half a surrogate pair, which is no text")
     return value
-
-
-def _refuse_repeated_keys(value: Any, path: str, *, without: str | None = None) -> None:
-    """Raises for a repeated key anywhere in `value`, but for the member `without` of the outermost object."""
-    pending = [(path, value)]
-    while pending:
-        at, value = pending.pop()
-        if isinstance(value, _Repeated):
-            raise _Fault(at, f"the key {_shown(value.key)} stands there twice")
-        if isinstance(value, dict):
-            skipped = without if at == path else None
-            pending += [(_member(at, key), held) for key, held in value.items() if key != skipped]
-        elif isinstance(value, list):
-            pending += [(f"{at}[{place}]", held) for place, held in enumerate(value)]
-
-
-_RFC3339 = re.compile(
-    r"(?P<year>[0-9]{4})(?P<rest>-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2})"
-    r"(?:\.(?P<fraction>[0-9]{1,9}))?(?P<zone>Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])",
-    re.IGNORECASE,
-)
-
-
-def parse_time(text: str) -> datetime | None:
-    """An RFC 3339 time as aware UTC, cut to microseconds; None for the zero year, which means "not set".
-
-    The zero time moved to a zone west of UTC falls into the year 0000 and means the same.
-    Raises ValueError for any other text and for a time that UTC's years 1 to 9999 do not hold.
-    """
-    match = _RFC3339.fullmatch(text)
-    if match is None:
-        raise ValueError(f"{_shown(text)} is not an RFC 3339 time such as 2024-01-15T10:30:00Z")
-    zero = match["year"] in {"0000", "0001"}
-    fraction = (match["fraction"] or "")[:6].ljust(6, "0")
-    zone = match["zone"].upper().replace("Z", "+00:00")
-    year = "2000" if zero else match["year"]
-    try:
-        moment = datetime.fromisoformat(f"{year}{match['rest']}.{fraction}{zone}")
-        return None if zero else moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise ValueError(f"{_shown(text)} is out of range") from None
 
 
 def _time(value: Any, path: str) -> datetime | None:
     if value is None:
         return None
     if not isinstance(value, str):
-        raise _Fault(path, f"{_kind(value)}, but must be an RFC 3339 time")
+        raise Fault(path, f"{kind_of(value)}, but must be an RFC 3339 time")
     try:
-        return parse_time(value)
+        return parse_moment(value)
     except ValueError as error:
-        raise _Fault(path, str(error)) from None
+        raise Fault(path, str(error)) from None
 
 
 _FNV_OFFSET = 0xCBF29CE484222325
@@ -347,29 +233,3 @@ def _count(value: Any) -> int:
 def _text(value: Any) -> str:
     """A string that can be stored, an empty one for anything else: none of these fields decides a thing."""
     return _UNSTORABLE.sub("\ufffd", value) if isinstance(value, str) else ""
-
-
-def _member(path: str, key: str) -> str:
-    return f"{path}.{key}" if key.isidentifier() and key.isascii() else f"{path}[{_shown(key)}]"
-
-
-def _shown(value: Any) -> str:
-    """A value as JSON in pure ASCII, cut where it is long: safe to print on a terminal."""
-    text = json.dumps(value, default=str)
-    return text if len(text) <= 80 else f"{text[:80]}…"
-
-
-def _kind(value: Any) -> str:
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "a boolean"
-        case str():
-            return "a string"
-        case list():
-            return "a list"
-        case dict():
-            return "an object"
-        case _:
-            return "a number"
