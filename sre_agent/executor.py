@@ -194,7 +194,7 @@ async def _act(run: _Run, change: Change) -> Execution:
     action_id = await run.store.record_intent(
         run.active,
         records.new_action(change),
-        lambda action_id: [*run.unsaved, records.intent(action_id, change)],
+        [*run.unsaved, records.intent(change)],
         scope=run.assignment.scope,
         cluster=run.settings.cluster,
         now=run.clock(),

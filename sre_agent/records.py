@@ -140,10 +140,11 @@ def step_taken(record: StepRecord) -> Event:
     return Event(payload=StepTaken(**step_json(record)))
 
 
-def intent(action_id: int, change: Change) -> Event:
+def intent(change: Change) -> Event:
+    """What is about to be sent. The store numbers it, in the commit that keeps it."""
     return Event(
         payload=IntentRecorded(
-            action_id=action_id,
+            action_id=0,
             tool=change.tool,
             action=change.action,
             target=change.target.key,

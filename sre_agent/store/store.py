@@ -4,7 +4,7 @@ Used by intake, executor, facts and views, which pass the time in. A worker that
 for it (LostFence); only what already happened in the cluster is recorded even then.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any, Self
@@ -113,7 +113,7 @@ class Store:
         self,
         run: ActiveRun,
         action: NewAction,
-        make_events: Callable[[int], Sequence[Event]],
+        events: Sequence[Event],
         *,
         scope: str,
         cluster: str,
@@ -121,8 +121,7 @@ class Store:
     ) -> int:
         """Commits that a change is about to be sent, with the events that name it, and returns the action's id.
 
-        `make_events` is given 0, because the statement that commits is the one that numbers the action; the event
-        `intent` is stored with the id. Raises LostFence, and has then written nothing.
+        The statement that commits is the one that numbers the action: it writes the id into the event `intent`.
         """
         rows = await self._rows(
             "record_intent",
@@ -137,7 +136,7 @@ class Store:
             body=redact(action.body),
             near_limit=action.near_limit,
             now=now,
-            events=_as_json(make_events(0)),
+            events=_as_json(events),
         )
         _require_fence(run, rows)
         return int(rows[0]["id"])

@@ -80,9 +80,9 @@ def step(name: str = "check_oom", result: dict[str, Any] | None = None) -> Event
     return Event(payload=taken)
 
 
-def intent(action_id: int) -> Event:
+def intent() -> Event:
     recorded = IntentRecorded(
-        action_id=action_id,
+        action_id=0,
         tool="increase_memory_limit",
         action="patch_memory_limit:demo/app/app:256Mi→512Mi",
         target="Deployment/demo/app",
@@ -128,9 +128,7 @@ async def started(store: Store, new: NewIncident | None = None) -> ActiveRun:
 async def intended(store: Store, run: ActiveRun, action: NewAction | None = None, **where: Any) -> int:
     """A recorded intent of a run, by default one minute after it was taken up."""
     values: dict[str, Any] = {"scope": "live", "cluster": "prod", "now": NOW + timedelta(minutes=1)}
-    return await store.record_intent(
-        run, action or new_action(), lambda action_id: [intent(action_id)], **{**values, **where}
-    )
+    return await store.record_intent(run, action or new_action(), [intent()], **{**values, **where})
 
 
 async def finish(store: Store, run: ActiveRun, **changed: Any) -> None:

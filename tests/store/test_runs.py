@@ -55,7 +55,7 @@ async def test_an_intent_is_committed_with_the_events_before_it(store: Store, da
     action_id = await store.record_intent(
         run,
         new_action(),
-        lambda action_id: [step("get_pod_events"), step("check_oom"), intent(action_id)],
+        [step("get_pod_events"), step("check_oom"), intent()],
         scope="live",
         cluster="prod",
         now=NOW,
