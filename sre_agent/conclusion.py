@@ -8,7 +8,6 @@ from dataclasses import replace
 from datetime import datetime
 
 from sre_agent.run import RunRecord, RunStatus, StepRecord, StepStatus, Verdict
-from sre_agent.target import Target
 
 
 def conclude(run: RunRecord, *, error: str | None, recorded: bool) -> RunRecord:
@@ -78,18 +77,10 @@ def _notes(run: RunRecord, taken: str | None, *, recorded: bool) -> tuple[str, .
     if taken is None:
         said = any(judgement.by_hand for step in run.steps for judgement in step.judgements)
         proposed = any(step.status is StepStatus.PROPOSED for step in run.steps)
-        return () if said or proposed or run.target is None else (f"by hand: {_look(run.target)}",)
+        return () if said or proposed or run.target is None else (f"by hand: {run.target.look}",)
     if recorded:
         return ("nothing was verified or undone: the objects are a recording and cannot heal",)
     return ("the effect was not verified",)
-
-
-def _look(target: Target) -> str:
-    """The kubectl command that shows a person what the agent looked at."""
-    if target.namespace is None:
-        return f"kubectl describe node {target.name}"
-    what = f"pod {target.pod}" if target.pod else f"{target.kind.lower()} {target.name}"
-    return f"kubectl -n {target.namespace} describe {what}"
 
 
 def _joined(steps: Iterable[StepRecord]) -> str | None:

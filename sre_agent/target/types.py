@@ -47,6 +47,14 @@ class Target:
         """The node's name, None for a workload."""
         return self.name if self.kind == "Node" else None
 
+    @property
+    def look(self) -> str:
+        """The kubectl command that shows a person what the agent looked at."""
+        if self.namespace is None:
+            return f"kubectl describe node {self.name}"
+        what = f"pod {self.pod}" if self.pod else f"{self.kind.lower()} {self.name}"
+        return f"kubectl -n {self.namespace} describe {what}"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Unbound:

@@ -19,7 +19,7 @@ from sre_agent.tools.types import (
     WorkloadInput,
 )
 from sre_agent.tools.workload_chain import chain_judgements
-from sre_agent.tools.workload_rules import EVIDENCE_PERMISSIONS, describe_by_hand, workload_evidence
+from sre_agent.tools.workload_rules import EVIDENCE_PERMISSIONS, workload_evidence
 
 
 class DeletionOutput(ToolModel):
@@ -45,12 +45,12 @@ def assess_deletion(_arguments: WorkloadInput, evidence: Evidence, _context: Too
                 "other-ready-replica",
                 f"no other pod of {target.kind} {target.name} is Ready: nothing would serve meanwhile",
                 "another ready replica",
-                by_hand=describe_by_hand(found),
+                by_hand=found.target.look,
             )
         )
     # what is refused for its own sake is not suggested to a person either
     possible = pod is not None and worst(against) is not Verdict.REFUSE
-    by_hand = f"kubectl -n {target.namespace} delete pod {target.pod}" if possible else describe_by_hand(found)
+    by_hand = f"kubectl -n {target.namespace} delete pod {target.pod}" if possible else found.target.look
     judgements = [*chain_judgements(found, by_hand), *against]
     return Assessment(
         change=None if worst(judgements) is Verdict.REFUSE else _change(found, by_hand),
@@ -78,7 +78,7 @@ def _symptom(evidence: WorkloadEvidence) -> list[Judgement]:
             "symptom",
             f"pod {name(pod)} {why}",
             "a pod that is stuck for a reason which a new one need not share",
-            by_hand=describe_by_hand(evidence),
+            by_hand=evidence.target.look,
         )
     ]
 

@@ -32,7 +32,6 @@ from sre_agent.tools.workload_rules import (
     PATCH_PERMISSIONS,
     container_patch,
     deployment_patch,
-    describe_by_hand,
     history_by_hand,
     main_container_judgement,
     set_by_hand,
@@ -114,7 +113,7 @@ def assess_image(arguments: WorkloadInput, evidence: Evidence, context: ToolCont
     against = [] if found.pod is None else _against(found, wanted, pulls, context.runbook)
     # what is refused for its own sake is not suggested to a person either
     possible = found.pod is not None and worst(against) is not Verdict.REFUSE
-    by_hand = set_by_hand(found, f"image {wanted}={image}") if possible else describe_by_hand(found)
+    by_hand = set_by_hand(found, f"image {wanted}={image}") if possible else found.target.look
     judgements = [*chain_judgements(found, by_hand), *against]
     if pull is not None and image is not None and not annotated:
         judgements += _fallback_namespace(found, image, context.runbook, by_hand)
@@ -161,7 +160,7 @@ def _way_back(evidence: WorkloadEvidence, pull: ImagePull) -> Assessment:
 
 
 def _symptom(evidence: WorkloadEvidence, wanted: str, pull: ImagePull | None) -> list[Judgement]:
-    by_hand = describe_by_hand(evidence)
+    by_hand = evidence.target.look
     if pull is None:
         return [
             refusal(
@@ -195,7 +194,7 @@ def _own_command(evidence: WorkloadEvidence, wanted: str) -> list[Judgement]:
             "own-command",
             f"container {wanted} has its own {' and '.join(own)}, which another image would not understand",
             "a container that runs its image's own command",
-            by_hand=describe_by_hand(evidence),
+            by_hand=evidence.target.look,
         )
     ]
 
@@ -214,7 +213,7 @@ def _fallback(evidence: WorkloadEvidence, wanted: str, runbook: Runbook) -> list
         allowed_by = "another fallback image that can be pulled"
     else:
         return []
-    return [refusal("fallback-image", reason, allowed_by, by_hand=describe_by_hand(evidence))]
+    return [refusal("fallback-image", reason, allowed_by, by_hand=evidence.target.look)]
 
 
 def _fallback_namespace(evidence: WorkloadEvidence, image: str, runbook: Runbook, by_hand: str) -> list[Judgement]:

@@ -34,7 +34,6 @@ from sre_agent.tools.workload_rules import (
     PATCH_PERMISSIONS,
     container_patch,
     deployment_patch,
-    describe_by_hand,
     main_container_judgement,
     memory,
     set_by_hand,
@@ -85,7 +84,7 @@ def assess_memory(arguments: WorkloadInput, evidence: Evidence, context: ToolCon
     except QuantityError as error:
         reason = f"an amount of memory around {found.target.key} could not be read: {error}"
         return Assessment(
-            judgements=(refusal("quantity", reason, "a readable amount", by_hand=describe_by_hand(found)),),
+            judgements=(refusal("quantity", reason, "a readable amount", by_hand=found.target.look),),
             output=MemoryOutput(container=arguments.container).model_dump(mode="json"),
         )
 
@@ -108,7 +107,7 @@ def _assess(arguments: WorkloadInput, found: WorkloadEvidence, context: ToolCont
         against += room_judgements(found, step) if step else []
     # what is refused for its own sake is not suggested to a person either
     possible = found.pod is not None and worst(against) is not Verdict.REFUSE
-    by_hand = _by_hand(found, step) if step and possible else describe_by_hand(found)
+    by_hand = _by_hand(found, step) if step and possible else found.target.look
     judgements = [*chain_judgements(found, by_hand), *against, *pressure_judgements(found, by_hand)]
     change = None
     if step and worst(judgements) is not Verdict.REFUSE:
@@ -135,7 +134,7 @@ def _step(
     if wanted is None or spec is None:
         return None, None
     limit, request = memory(spec, "limits"), memory(spec, "requests")
-    by_hand = describe_by_hand(evidence)
+    by_hand = evidence.target.look
     before = bytes_of(limit or 0)
     request_before = before if request is None else bytes_of(request)
     if before <= 0:

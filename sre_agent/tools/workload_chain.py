@@ -21,7 +21,7 @@ from sre_agent.objects import (
 )
 from sre_agent.quantity import QuantityError, bytes_of
 from sre_agent.run import Judgement, refusal
-from sre_agent.tools.workload_rules import describe_by_hand, memory, template_of
+from sre_agent.tools.workload_rules import memory, template_of
 
 
 def chain_judgements(evidence: WorkloadEvidence, by_hand: str) -> list[Judgement]:
@@ -180,7 +180,7 @@ def same_container_judgements(evidence: WorkloadEvidence, wanted: str) -> list[J
                 "pod-differs",
                 f"{changes}: {by_whom}",
                 "a pod that is as its template says, or a person changing what sets it",
-                by_hand=describe_by_hand(evidence),
+                by_hand=evidence.target.look,
             )
         ]
     return []

@@ -63,18 +63,11 @@ def workload_evidence(evidence: Evidence) -> WorkloadEvidence:
     return evidence
 
 
-def describe_by_hand(evidence: WorkloadEvidence) -> str:
-    """The kubectl command that shows a person what the agent looked at."""
-    target = evidence.target
-    what = f"pod {target.pod}" if target.pod else f"{target.kind.lower()} {target.name}"
-    return f"kubectl -n {target.namespace} describe {what}"
-
-
 def set_by_hand(evidence: WorkloadEvidence, command: str) -> str:
     """`kubectl set COMMAND` on the workload; elsewhere the pod is fixed, and can only be looked at."""
     target = evidence.target
     if target.kind not in _ROLLED_OUT:
-        return describe_by_hand(evidence)
+        return evidence.target.look
     verb, _, rest = command.partition(" ")
     return f"kubectl -n {target.namespace} set {verb} {target.kind.lower()}/{target.name} {rest}"
 
@@ -83,7 +76,7 @@ def history_by_hand(evidence: WorkloadEvidence) -> str:
     """The kubectl command that shows a person the revisions; of what has none, the pod."""
     target = evidence.target
     if target.kind not in _ROLLED_OUT:
-        return describe_by_hand(evidence)
+        return evidence.target.look
     return f"kubectl -n {target.namespace} rollout history {target.kind.lower()}/{target.name}"
 
 
@@ -107,14 +100,14 @@ def main_container_judgement(evidence: WorkloadEvidence, wanted: str | None, can
             "container",
             f"the alert names no container, and not exactly one shows the symptom ({shown})",
             "an alert with a label `container`",
-            by_hand=describe_by_hand(evidence),
+            by_hand=evidence.target.look,
         )
     if any(entry.get("name") == wanted for entry in init_containers(evidence.pod or {})):
         return refusal(
             "init-container",
             f"{wanted} is an init container; only main containers are changed",
             "a person making the change by hand",
-            by_hand=describe_by_hand(evidence),
+            by_hand=evidence.target.look,
         )
     return None
 
