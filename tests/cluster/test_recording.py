@@ -3,11 +3,13 @@
 import json
 import os
 import re
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from sre_agent.cluster import recording
 from sre_agent.cluster.normal_form import resource_of
@@ -564,7 +566,7 @@ def test_real_objects_load_with_a_time(file: Path) -> None:
 
 
 @pytest.mark.slow
-def test_five_thousand_pods_load_in_seconds(tmp_path: Path) -> None:
+def test_five_thousand_pods_load_in_a_few_times_what_parsing_them_takes(tmp_path: Path) -> None:
     status = "".join(
         f"    - {{type: Condition{number}, status: 'True', lastTransitionTime: '2025-01-31T12:00:00Z'}}\n"
         for number in range(20)
@@ -575,9 +577,11 @@ def test_five_thousand_pods_load_in_seconds(tmp_path: Path) -> None:
         for number in range(5_000)
     )
     written(tmp_path, {"c.yaml": f"kind: List\nitems:\n{pods}"})
-    began = datetime.now(UTC)
+    began = time.process_time()
+    assert sum(1 for _ in yaml.parse((tmp_path / "c.yaml").read_text(), Loader=yaml.CSafeLoader)) > 100_000
+    parsed = time.process_time()
     assert len(load(tmp_path / "c.yaml").objects) == 5_000
-    assert (datetime.now(UTC) - began).total_seconds() < 20
+    assert time.process_time() - parsed < 5 * (parsed - began)
 
 
 def test_json_and_yaml_of_one_object_are_the_same(tmp_path: Path) -> None:
