@@ -47,6 +47,13 @@ def database(settings: Settings) -> Iterator[str]:
 
 @asynccontextmanager
 async def open_agent(settings: Settings, *, runbooks: Runbooks) -> AsyncIterator[Agent]:
+    """Opens what a run is given. Raises Unreachable with what was tried."""
+    async with open_store(settings) as store:
+        yield Agent(store=store, planner=ScriptedPlanner(), runbooks=runbooks, settings=settings)
+
+
+@asynccontextmanager
+async def open_store(settings: Settings) -> AsyncIterator[Store]:
     """Opens the store on a current schema: the embedded one is migrated, another one must be already."""
     with database(settings) as conninfo:
         if settings.database_url is None:
@@ -54,7 +61,7 @@ async def open_agent(settings: Settings, *, runbooks: Runbooks) -> AsyncIterator
         else:
             await require_current(conninfo)
         async with Store.open(conninfo) as store:
-            yield Agent(store=store, planner=ScriptedPlanner(), runbooks=runbooks, settings=settings)
+            yield store
 
 
 def load_runbooks(settings: Settings, users: Path | None = None) -> Runbooks:

@@ -1,14 +1,20 @@
 """The JSON nouns that every front end shows: command line, API, pages and TUI read the same shapes.
 
-`run_json` and `skipped_json` are what leaves the process: they pass `redaction`. The smaller nouns are redacted by
-whoever keeps them.
+`detail` is the one read behind an incident's page, document and story. `run_json` and `skipped_json` are what leaves
+the process: they pass `redaction`. The smaller nouns are redacted by whoever keeps them.
 """
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from sre_agent.cluster.port import Write
+from sre_agent.event import EventType
+from sre_agent.incident import Incident
 from sre_agent.redaction import redact
 from sre_agent.run import Judgement, RunRecord, Skipped, StepRecord
+from sre_agent.store import EventRow, Store
+from sre_agent.store.history_rows import PastIncident
 from sre_agent.target import Target
 
 
@@ -80,7 +86,7 @@ def run_json(record: RunRecord) -> dict[str, Any]:
             "action_taken": record.action_taken,
             "action_recommended": record.action_recommended,
             "action_error": record.action_error,
-            "analysis_markdown": None,
+            "analysis_markdown": record.analysis_markdown,
             "writes": [write_json(write) for write in record.writes],
             "planned_writes": [write_json(write) for write in record.planned_writes],
             "notes": list(record.notes),
@@ -102,3 +108,99 @@ def skipped_json(skipped: Skipped) -> dict[str, Any]:
         }
     )
     return shown
+
+
+def incident_json(incident: Incident) -> dict[str, Any]:
+    """One incident with every key of the specification's example and table, null when empty."""
+    return {
+        "id": incident.id,
+        "origin": incident.origin.value,
+        "cluster": incident.cluster,
+        "fingerprint": incident.fingerprint,
+        "dedup_key": incident.dedup_key,
+        "alertname": incident.alertname,
+        "namespace": incident.namespace,
+        "pod": incident.pod,
+        "container": incident.container,
+        "node": incident.node,
+        "workload": incident.workload,
+        "severity": incident.severity,
+        "runbook_id": incident.runbook_id,
+        "status": incident.status.value,
+        "agent_mode": incident.agent_mode,
+        "summary": incident.summary,
+        "summary_embedding": None,
+        "action_taken": incident.action_taken,
+        "action_recommended": incident.action_recommended,
+        "action_error": incident.action_error,
+        "labels": incident.labels,
+        "annotations": incident.annotations,
+        "suppressed_count": incident.suppressed_count,
+        "starts_at": moment_json(incident.starts_at),
+        "created_at": moment_json(incident.created_at),
+        "updated_at": moment_json(incident.updated_at),
+        "resolved_at": moment_json(incident.resolved_at),
+    }
+
+
+def past_json(past: PastIncident) -> dict[str, Any]:
+    """One similar incident of the past, with what was done about it."""
+    return {
+        "id": past.id,
+        "alertname": past.alertname,
+        "namespace": past.namespace,
+        "pod": past.pod,
+        "node": past.node,
+        "workload": past.workload,
+        "severity": past.severity,
+        "status": past.status,
+        "runbook_id": past.runbook_id,
+        "action_taken": past.action_taken,
+        "action_recommended": past.action_recommended,
+        "action_error": past.action_error,
+        "created_at": moment_json(past.created_at),
+    }
+
+
+def event_json(event: EventRow, incident_id: int) -> dict[str, Any]:
+    """One event of an incident, with its place in the chain."""
+    return {
+        "id": event.id,
+        "incident_id": incident_id,
+        "run_id": None if event.run_id is None else str(event.run_id),
+        "seq": event.seq,
+        "ts": moment_json(event.ts),
+        "event_type": event.event_type.value,
+        "payload": event.payload,
+        "prev_hash": event.prev_hash,
+        "hash": event.hash,
+    }
+
+
+def detail_json(
+    incident: Incident,
+    events: Sequence[EventRow],
+    analysis_markdown: str | None,
+    past: Sequence[PastIncident],
+) -> dict[str, Any]:
+    """GET /api/incidents/{id}: the incident, events oldest first, the newest analysis, similar ones newest first."""
+    return {
+        "incident": incident_json(incident),
+        "events": [event_json(event, incident.id) for event in events],
+        "analysis_markdown": analysis_markdown,
+        "past_incidents": [past_json(entry) for entry in past],
+    }
+
+
+async def detail(store: Store, incident_id: int) -> dict[str, Any]:
+    """Reads and shapes one incident. Raises UnknownIncident, Unreachable."""
+    incident = await store.book.find(incident_id)
+    events = await store.events(incident_id)
+    written = [event.payload["analysis_markdown"] for event in events if event.event_type is EventType.ANALYSIS]
+    past = await store.history.similar(incident)
+    return detail_json(incident, events, written[-1] if written else None, past)
+
+
+def moment_json(moment: datetime | None) -> str | None:
+    """A moment as the API writes it: RFC 3339 in UTC, `2024-01-15T10:30:00Z`."""
+    return None if moment is None else moment.isoformat().replace("+00:00", "Z")

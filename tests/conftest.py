@@ -56,13 +56,13 @@ def migrated_template(postgres: str) -> Iterator[str]:
 @pytest.fixture
 def database(postgres: str, migrated_template: str) -> Iterator[str]:
     """The connection string of an empty database with the current schema."""
-    yield from _database(postgres, migrated_template)
+    yield from copy_of(postgres, migrated_template)
 
 
 @pytest.fixture
 def blank_database(postgres: str) -> Iterator[str]:
     """The connection string of a database without any schema."""
-    yield from _database(postgres, "template0")
+    yield from copy_of(postgres, "template0")
 
 
 @pytest.fixture
@@ -71,7 +71,8 @@ async def store(database: str) -> AsyncIterator[Store]:
         yield opened
 
 
-def _database(postgres: str, template: str) -> Iterator[str]:
+def copy_of(postgres: str, template: str) -> Iterator[str]:
+    """The connection string of a new database made from another one, dropped afterwards."""
     name = f"sre_{uuid4().hex}"
     with psycopg.connect(postgres, autocommit=True) as server:
         server.execute(sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(template)))

@@ -1,10 +1,22 @@
-"""`sre-agent db`: the database's schema."""
+"""`sre-agent db`: the database's schema, the proof of its chains, and the way in which old incidents go."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-app = typer.Typer(help="Migrate the database and show its state.", no_args_is_help=True, rich_markup_mode=None)
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sre_agent.store.audit import BrokenRow, Proved, PruneReport
+
+MOST_BROKEN = 20
+"""How many broken incidents are named to a person; --json has all."""
+
+app = typer.Typer(
+    help="Migrate the database, show its state, prove its chains, prune it.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 
 
 @app.command(epilog="Example:  DATABASE_URL=postgresql://agent@db/sre sre-agent db migrate")
@@ -57,3 +69,115 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="One JSON docume
             when = f"  {row.applied_at:%Y-%m-%d %H:%M}" if row.applied_at else ""
             typer.echo(f"{row.state!s:8} {row.name}{when}{f'  {row.reason}' if row.reason else ''}")
     return 0
+
+
+@app.command(name="verify-audit", epilog="Example:  sre-agent db verify-audit && echo unchanged")
+def verify_audit(as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False) -> int:
+    """Recompute the chain of every incident; exit 1 naming the first broken row of each broken one."""
+    import asyncio
+
+    from sre_agent.cli.output import print_json
+
+    broken, proved = asyncio.run(_verify())
+    if as_json:
+        print_json(
+            {
+                "incidents": proved.incidents,
+                "events": proved.events,
+                "checkpoints": proved.checkpoints,
+                "broken": [{"incident_id": row.incident_id, "seq": row.seq, "what": row.what} for row in broken],
+            }
+        )
+        return 1 if broken else 0
+    for row in broken[:MOST_BROKEN]:
+        place = f"incident {row.incident_id}" + ("" if row.seq is None else f", event seq {row.seq}")
+        typer.echo(f"broken: {place}: {row.what}")
+    if len(broken) > MOST_BROKEN:
+        typer.echo(f"broken: {len(broken) - MOST_BROKEN} incidents more; --json names all")
+    typer.echo(
+        f"{'broken' if broken else 'whole'}: {_count(proved.incidents, 'incident')}, {_count(proved.events, 'event')}, "
+        f"{_count(proved.checkpoints, 'checkpoint')} of pruned incidents"
+    )
+    return 1 if broken else 0
+
+
+@app.command(epilog="Example:  sre-agent db prune --before 2026-01-01")
+def prune(
+    before: Annotated[
+        str, typer.Option(help="Resolved before a date, a date and time, or so long ago: 90d.", metavar="WHEN")
+    ],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+) -> int:
+    """Remove whole resolved incidents with all that belongs to them; their checkpoints stay."""
+    import asyncio
+    from datetime import UTC, datetime
+
+    from sre_agent.cli.moments import parse_moment
+    from sre_agent.cli.output import print_json
+
+    limit = parse_moment(before, option="--before", now=datetime.now(UTC))
+    removed = asyncio.run(_prune(limit, yes))
+    if removed is None:
+        return 1
+    if as_json:
+        print_json({"before": limit.isoformat(), "removed": {"incidents": removed.incidents, "events": removed.events}})
+    else:
+        typer.echo(f"removed {_size(removed)}" if removed.incidents else "nothing to remove")
+    return 0
+
+
+async def _verify() -> "tuple[list[BrokenRow], Proved]":
+    from sre_agent import agent
+    from sre_agent.cli.output import load_settings, say
+    from sre_agent.store.audit import RANGE, Proved
+
+    told = Proved()
+
+    def progress(proved: Proved) -> None:
+        nonlocal told
+        if proved.incidents > told.incidents >= RANGE:
+            say(f"{proved.incidents} incidents …")
+        told = proved
+
+    async with agent.open_store(load_settings()) as store:
+        return await store.audit.verify(progress=progress), told
+
+
+async def _prune(before: "datetime", yes: bool) -> "PruneReport | None":
+    """Counts, asks and removes; None where the answer was no."""
+    from datetime import UTC, datetime
+
+    from sre_agent import agent
+    from sre_agent.cli.output import load_settings, say
+
+    async with agent.open_store(load_settings()) as store:
+        found = await store.audit.prunable(before)
+        if not found.incidents:
+            return found
+        if not yes and not _agreed(found, before):
+            say("nothing was removed")
+            return None
+        return await store.audit.prune(
+            before, now=datetime.now(UTC), progress=lambda report: say(f"{report.incidents} of {found.incidents} …")
+        )
+
+
+def _agreed(found: "PruneReport", before: "datetime") -> bool:
+    """Asks on a terminal. Raises BadInput where nobody can be asked."""
+    import sys
+
+    from sre_agent.errors import BadInput
+
+    what = f"remove {_size(found)}, resolved before {before:%Y-%m-%d %H:%M} UTC, for good"
+    if not sys.stdin.isatty():
+        raise BadInput(f"this would {what}; nobody can be asked here: add --yes")
+    return typer.confirm(what[0].upper() + what[1:] + "?", err=True)
+
+
+def _size(report: "PruneReport") -> str:
+    return f"{_count(report.incidents, 'incident')} with {_count(report.events, 'event')}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,8 +1,8 @@
 """The entry point of `sre-agent`: its commands, and one place that turns errors into exit codes.
 
-Exit codes: 0 done, 1 a run failed or the linter found an error, 2 bad usage or input, 3 something needed cannot be
-reached or written, 130 interrupted, 141 whoever read the output has closed it (`sre-agent … | head -1`), as a shell
-says of any command that a closed pipe ends.
+Exit codes: 0 done, 1 a run failed, the linter found an error or the audit a broken chain, 2 bad usage or input,
+3 something needed cannot be reached or written, 130 interrupted, 141 whoever read the output has closed it
+(`sre-agent … | head -1`), as a shell says of any command that a closed pipe ends.
 """
 
 import sys
@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from sre_agent.cli import config, db, lint, replay
+from sre_agent.cli import analyze, config, db, incidents, lint, replay, show
 from sre_agent.cli.output import say
 from sre_agent.cli.streams import CannotWrite, ReaderGone, give_up, taken_over
 from sre_agent.errors import SreAgentError
@@ -29,7 +29,12 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
 )
 app.command(epilog=replay.EPILOG)(replay.replay)
+app.command(epilog=analyze.EPILOG)(analyze.analyze)
 app.command(epilog=lint.EPILOG)(lint.lint)
+app.command(epilog=incidents.EPILOG)(incidents.incidents)
+app.command(epilog=show.EPILOG)(show.show)
+app.command(epilog=incidents.DECISION_EPILOG.format("suppress"))(incidents.suppress)
+app.command(epilog=incidents.DECISION_EPILOG.format("resolve"))(incidents.resolve)
 app.add_typer(db.app, name="db")
 app.command(epilog=config.EPILOG)(config.config)
 app.command()(config.version)

@@ -15,8 +15,13 @@ from sre_agent.event import Event, Resolved, Suppressed
 from sre_agent.incident import Incident
 from sre_agent.redaction import redact, redact_text
 from sre_agent.run import Outcome, RunStatus
+from sre_agent.store.audit import Audit
+from sre_agent.store.book import IncidentBook
 from sre_agent.store.columns import incident_columns, name_column, problem_columns
 from sre_agent.store.connection import Pool, open_pool, place, reaching
+from sre_agent.store.database import Database
+from sre_agent.store.evidence import EvidenceRoom
+from sre_agent.store.history import History
 from sre_agent.store.migrations import MigrationState, read_migrations, statuses
 from sre_agent.store.queries import query
 from sre_agent.store.rows import (
@@ -51,6 +56,11 @@ class Store:
     def __init__(self, pool: Pool, server: str) -> None:
         self._pool = pool
         self._server = server
+        database = Database(pool=pool, server=server)
+        self.book = IncidentBook(database)
+        self.audit = Audit(database)
+        self.history = History(database)
+        self.evidence = EvidenceRoom(database=database)
 
     @classmethod
     @asynccontextmanager

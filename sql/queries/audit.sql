@@ -1,0 +1,33 @@
+-- The proof of the chains (the view chain_faults, 0008), a range of incidents at a time.
+
+-- name: read_one_moment
+set transaction isolation level repeatable read, read only;
+
+-- name: end_of_range
+-- The last incident of the next range; null when none is left.
+select max(id) as upto
+  from (select id from incidents where id > %(after)s order by id limit %(most)s) as range;
+
+-- name: size_of_range
+select (select count(*) from incidents where id > %(after)s and id <= %(upto)s) as incidents,
+       (select count(*) from incident_events where incident_id > %(after)s and incident_id <= %(upto)s) as events;
+
+-- name: first_faults
+-- The first row of each incident that does not fit; what concerns the whole incident comes before its rows.
+select distinct on (incident_id) incident_id, seq, fault
+  from chain_faults
+ where incident_id > %(after)s and incident_id <= %(upto)s
+ order by incident_id, seq nulls first, fault;
+
+-- name: checkpoints
+select count(*) as checkpoints from incident_ledger where pruned_at is not null;
+
+-- name: prunable
+select count(*) as incidents, coalesce(sum(i.last_seq), 0)::bigint as events
+  from incidents i
+ where i.status = 'resolved' and i.resolved_at < %(before)s
+   and not exists (
+    select from runs r where r.incident_id = i.id and r.status in ('queued', 'running', 'waiting_approval'));
+
+-- name: prune
+select incidents, events from prune_incidents(before => %(before)s, most => %(most)s, moment => %(now)s);
