@@ -117,6 +117,14 @@ class Final(Payload):
     state: FinalState
 
 
+class Analysis(Payload):
+    """What is known about the incident, written up for people; `regenerated`: on demand, after the run."""
+
+    analysis_markdown: str
+    runbook_id: str | None
+    regenerated: bool
+
+
 class ErrorRaised(Payload):
     """The run was cut short by an error that nobody expected; `where` names the step."""
 
@@ -133,6 +141,7 @@ PAYLOADS: dict[EventType, type[Payload]] = {
     EventType.ESCALATED: Escalated,
     EventType.RESOLVED: Resolved,
     EventType.FINAL: Final,
+    EventType.ANALYSIS: Analysis,
     EventType.ERROR: ErrorRaised,
 }
 

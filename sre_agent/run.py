@@ -211,7 +211,7 @@ class RunRecord:
     `writes` is what the cluster accepted, in order; `planned_writes` what a yes to the recommendation would send.
     `incident_id` and `run_id` are None for a plan, which is not stored. `escalation` is why a person is told,
     `retry_at` when what forbade the change will have passed. `notes` say what a reader must know, such
-    as that an effect was not verified.
+    as that an effect was not verified. `analysis_markdown` is None where none could be written.
     """
 
     incident_id: int | None
@@ -232,6 +232,7 @@ class RunRecord:
     notes: tuple[str, ...] = ()
     escalation: str | None = None
     retry_at: datetime | None = None
+    analysis_markdown: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

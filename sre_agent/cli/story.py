@@ -1,11 +1,13 @@
 """A run told to a person, in 80 columns: alert, runbook and why, each step, the action, the exact change."""
 
+import re
 import textwrap
 from collections.abc import Iterator
 
 from rich.console import Console
 from rich.text import Text
 
+from sre_agent.analysis.composer import headline
 from sre_agent.redaction import redact_text
 from sre_agent.run import Change, Judgement, RunRecord, Skipped, StepRecord, StepStatus, Verdict
 from sre_agent.target import Target
@@ -25,18 +27,19 @@ MARKS = {
 def tell(out: Console, run: RunRecord) -> None:
     """Prints one run."""
     _title(out, f"{run.alert.name or 'alert without a name'} · {run.mode.value}")
-    _line(out, "alert", _alert(run))
-    _line(out, "runbook", f"{run.runbook_id}: {run.route_reason}")
-    _line(out, "target", _target(run.target))
+    line(out, "alert", _alert(run))
+    line(out, "runbook", f"{run.runbook_id}: {run.route_reason}")
+    line(out, "target", _target(run.target))
     for step in run.steps:
-        _tell_step(out, step)
+        tell_step(out, step)
     _tell_action(out, run)
     for note in run.notes:
-        _line(out, "note", note)
+        line(out, "note", note)
     if run.retry_at is not None:
-        _line(out, "again", f"{run.retry_at:%Y-%m-%d %H:%M:%S} UTC, if the symptom is still there")
+        line(out, "again", f"{run.retry_at:%Y-%m-%d %H:%M:%S} UTC, if the symptom is still there")
+    _tell_analysis(out, run.analysis_markdown)
     stored = f"incident {run.incident_id}" if run.incident_id is not None else "not stored"
-    _line(out, "ended", f"{run.status.value} · {stored}")
+    line(out, "ended", f"{run.status.value} · {stored}")
     out.print()
 
 
@@ -44,8 +47,18 @@ def tell_skipped(out: Console, skipped: Skipped) -> None:
     """Prints one alert that has no run."""
     where = f" at {skipped.path}" if skipped.path else ""
     _title(out, f"{skipped.alertname or 'alert'}{where} · no run")
-    _line(out, "because", skipped.reason)
+    line(out, "because", skipped.reason)
     out.print()
+
+
+def _tell_analysis(out: Console, markdown: str | None) -> None:
+    """What the summary and the history begin with, without the marks of Markdown; the rest is one command away."""
+    if markdown is not None:
+        for label, paragraph in zip(("summary", "history"), headline(markdown), strict=True):
+            line(out, label, _MARKS_OF_MARKDOWN.sub("", paragraph))
+
+
+_MARKS_OF_MARKDOWN = re.compile(r" \[event \d+\]|`")
 
 
 def _alert(run: RunRecord) -> str:
@@ -81,30 +94,31 @@ def _target(target: Target | None) -> str:
     return ", ".join(parts)
 
 
-def _tell_step(out: Console, step: StepRecord) -> None:
+def tell_step(out: Console, step: StepRecord) -> None:
+    """Prints one step: what it came to, what it saw, and what each rule said about its change."""
     mark, style = MARKS[step.status]
     against = [entry for entry in step.judgements if entry.verdict is not Verdict.ALLOW]
     why = step.gate if step.status in {StepStatus.SKIPPED, StepStatus.PLANNED} else step.reason
     text = f"{step.step} {step.status.value}" + (f": {why}" if why and not against else "")
-    _wrapped(out, text, first=f"  {mark} ", rest="    ", style=style)
+    wrapped(out, text, first=f"  {mark} ", rest="    ", style=style)
     if step.status is StepStatus.DONE and not step.change:
         for line in _seen(step):
-            _wrapped(out, line, first="      ", rest="      ", style="dim")
+            wrapped(out, line, first="      ", rest="      ", style="dim")
     for pod in (step.result or {}).get("left", ()):
-        _wrapped(out, f"stays: {pod['pod']}, {pod['reason']}", first="      ", rest="        ", style="dim")
+        wrapped(out, f"stays: {pod['pod']}, {pod['reason']}", first="      ", rest="        ", style="dim")
     for judgement in step.judgements:
         _tell_judgement(out, judgement)
     if step.status is StepStatus.REFUSED and (by_hand := (step.result or {}).get("kubectl")):
-        _wrapped(out, f"by hand: {by_hand}", first="      ", rest="        ", style="dim")
+        wrapped(out, f"by hand: {by_hand}", first="      ", rest="        ", style="dim")
 
 
 def _tell_judgement(out: Console, judgement: Judgement) -> None:
     """Which rule spoke, what it said, what would allow the change, and what to type meanwhile."""
-    _wrapped(out, f"{judgement.rule}: {judgement.reason}", first="      ", rest="        ")
+    wrapped(out, f"{judgement.rule}: {judgement.reason}", first="      ", rest="        ")
     if judgement.verdict is not Verdict.ALLOW:
-        _wrapped(out, f"allowed by: {judgement.allowed_by}", first="        ", rest="          ", style="dim")
+        wrapped(out, f"allowed by: {judgement.allowed_by}", first="        ", rest="          ", style="dim")
     if judgement.by_hand:
-        _wrapped(out, f"by hand: {judgement.by_hand}", first="        ", rest="          ", style="dim")
+        wrapped(out, f"by hand: {judgement.by_hand}", first="        ", rest="          ", style="dim")
 
 
 def _seen(step: StepRecord) -> Iterator[str]:
@@ -125,13 +139,13 @@ def _word(value: object) -> str:
 
 def _tell_action(out: Console, run: RunRecord) -> None:
     if run.action_taken:
-        _line(out, "done", run.action_taken, style="bold green")
+        line(out, "done", run.action_taken, style="bold green")
     if run.action_recommended:
-        _line(out, "recommended", run.action_recommended, style="bold blue")
+        line(out, "recommended", run.action_recommended, style="bold blue")
     if run.action_error:
-        _line(out, "error", run.action_error, style="bold red")
+        line(out, "error", run.action_error, style="bold red")
     if run.incident_id is not None and not (run.action_taken or run.action_recommended or run.action_error):
-        _line(out, "action", "none")
+        line(out, "action", "none")
     for step in run.steps:
         if step.change is not None and step.status in {StepStatus.DONE, StepStatus.PROPOSED}:
             _tell_change(out, step.change)
@@ -141,25 +155,25 @@ def _tell_change(out: Console, change: Change) -> None:
     """The exact change, before and after, and the command that a person would type."""
     where = f"{change.target.namespace}/" if change.target.namespace else ""
     for line in change.diff:
-        _wrapped(out, f"{change.target.kind} {where}{change.target.name} {line.path}", first="  ", rest="    ")
+        wrapped(out, f"{change.target.kind} {where}{change.target.name} {line.path}", first="  ", rest="    ")
         if line.before is not None:
-            _wrapped(out, line.before, first="    - ", rest="      ", style="red")
+            wrapped(out, line.before, first="    - ", rest="      ", style="red")
         if line.after is not None:
-            _wrapped(out, line.after, first="    + ", rest="      ", style="green")
+            wrapped(out, line.after, first="    + ", rest="      ", style="green")
     for note in change.notes:
-        _wrapped(out, note, first="  ! ", rest="    ")
-    _wrapped(out, change.kubectl, first="  $ ", rest="    ", style="dim")
+        wrapped(out, note, first="  ! ", rest="    ")
+    wrapped(out, change.kubectl, first="  $ ", rest="    ", style="dim")
 
 
 def _title(out: Console, text: str) -> None:
     out.rule(Text(f" {redact_text(text)} ", "bold"), characters="─")
 
 
-def _line(out: Console, label: str, text: str, *, style: str = "") -> None:
-    _wrapped(out, text, first=f"{label:<{LABEL}}", rest=" " * LABEL, style=style)
+def line(out: Console, label: str, text: str, *, style: str = "") -> None:
+    wrapped(out, text, first=f"{label:<{LABEL}}", rest=" " * LABEL, style=style)
 
 
-def _wrapped(out: Console, text: str, *, first: str, rest: str, style: str = "") -> None:
+def wrapped(out: Console, text: str, *, first: str, rest: str, style: str = "") -> None:
     """The way out of everything below a title: wrapped at words, without secrets and control characters."""
     for index, line in enumerate(
         textwrap.wrap(redact_text(text), out.width - len(rest), break_on_hyphens=False) or [""]

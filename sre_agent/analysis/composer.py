@@ -1,0 +1,164 @@
+"""Writes an analysis from facts alone: the seven sections, short, each fact with the event that proves it.
+
+Called by `analyse`, and instead of a model where there is none. Pure; the same facts give the same text, which
+`checker.check` accepts.
+"""
+
+from typing import Any
+
+from sre_agent.analysis import evidence_text
+from sre_agent.analysis.checker import SECTIONS
+from sre_agent.analysis.facts import CaseFacts
+from sre_agent.analysis.patterns import Pattern, count_sentence, patterns_of
+from sre_agent.analysis.texts import counted, moment, quote, reference
+from sre_agent.event import EventType
+
+HYPOTHESES = 2
+"""More guesses than this confuse; the patterns are all in the history section."""
+
+ADVICE = 5
+"""So many pieces of advice, those of the most telling patterns."""
+
+
+def compose(case: CaseFacts) -> str:
+    """The analysis as Markdown."""
+    patterns = patterns_of(case)
+    bodies = (
+        _summary(case, patterns),
+        _happened(case),
+        _hypothesis(case, patterns),
+        _action(case),
+        _why(case),
+        _history(case, patterns),
+        _follow_ups(case, patterns),
+    )
+    return "\n\n".join(f"## {title}\n\n{body}" for title, body in zip(SECTIONS, bodies, strict=True)) + "\n"
+
+
+def _summary(case: CaseFacts, patterns: list[Pattern]) -> str:
+    incident = case.incident
+    opened = case.opened_by
+    about = f"{quote(incident.alertname)} on {case.noun} {quote(case.subject)}"
+    parts = [
+        f"{about} opened incident {incident.id} at {moment(incident.created_at)}"
+        f"{reference(opened.id if opened else None)}.",
+        _outcome(case),
+    ]
+    repeated = [pattern for pattern in patterns if pattern.hypothesis]
+    if case.past.occurrences > 1:
+        parts.append(f"It fired {counted(case.past.occurrences, 'time')} so far{reference(case.past.first.event_id)}.")
+    if repeated:
+        parts.append(f"Likely: {repeated[0].hypothesis}")
+    return " ".join(parts)
+
+
+def _outcome(case: CaseFacts) -> str:
+    """What the run came to, in a sentence."""
+    if case.final is None:
+        return "No run of it has ended yet."
+    state, proof = case.state, reference(case.final.id)
+    said = []
+    if state["action_taken"]:
+        said.append(f"The agent did {quote(state['action_taken'])}{proof}.")
+    if state["action_recommended"]:
+        said.append(f"The agent recommends {quote(state['action_recommended'])}{proof}.")
+    if state["action_error"]:
+        said.append(f"Something failed: {quote(state['action_error'])}{proof}.")
+    if not said:
+        reason = next((step.payload["reason"] for step in case.steps if step.payload["reason"]), None)
+        said.append(f"Nothing was changed{f', because {quote(reason)}' if reason else ''}{proof}.")
+    return " ".join(said)
+
+
+def _happened(case: CaseFacts) -> str:
+    lines = evidence_text.alert_lines(case) + evidence_text.step_lines(case)
+    if not case.events:
+        lines.append("The events of this incident are not there any more, so nothing can be said about it.")
+    return _bullets(lines)
+
+
+def _hypothesis(case: CaseFacts, patterns: list[Pattern]) -> str:
+    guesses = [pattern.hypothesis for pattern in patterns if pattern.hypothesis][:HYPOTHESES]
+    seen = evidence_text.symptom(case)
+    parts = [seen.sentence] if seen.sentence else []
+    parts += [f"Likely: {' '.join(guesses)}"] if guesses else []
+    recent = [deploy for deploy in case.past.deploys.newest if deploy.at == case.incident.created_at]
+    if recent:
+        changed = moment(recent[0].changed_at)
+        parts.append(f"The pod template was changed shortly before, at {changed}{reference(recent[0].event_id)}.")
+    parts.append(f"Not known: {seen.unknown} What would tell: {seen.would_tell}")
+    return "\n\n".join(parts)
+
+
+def _action(case: CaseFacts) -> str:
+    if case.final is None:
+        return "Nothing yet: no run has ended."
+    state = case.state
+    if not (state["action_taken"] or state["action_recommended"]):
+        by_hand = evidence_text.commands(case)
+        nothing = f"The agent changed nothing and recommends no change{reference(case.final.id)}."
+        return nothing if not by_hand else f"{nothing}\n\n{_bullets(by_hand)}"
+    lines = evidence_text.change_lines(case)
+    if state["action_taken"] and not case.of_run(EventType.VERIFIED):
+        lines.append("Whether it helped is not known: nothing was verified after the change.")
+    return _bullets(lines)
+
+
+def _why(case: CaseFacts) -> str:
+    if case.final is None:
+        return "No run has ended, so nothing was decided."
+    book = f"Runbook {quote(case.final.payload['runbook_id'])} was walked in mode {quote(case.incident.agent_mode)}"
+    lines = [f"{book}{reference(case.final.id)}."]
+    return _bullets(lines + evidence_text.judgement_lines(case))
+
+
+def _history(case: CaseFacts, patterns: list[Pattern]) -> str:
+    past = case.past
+    facts = [pattern.sentence for pattern in patterns] or ["No pattern is seen in that."]
+    if past.occurrences > 1:
+        facts[0] = f"{count_sentence(case)} {facts[0]}"
+    total = past.alert_total
+    if total is not None and total.incidents > past.occurrences:
+        facts.append(
+            f"{quote(case.incident.alertname)} opened {counted(total.incidents, 'incident')} in cluster "
+            f"{quote(case.incident.cluster)} since {moment(total.first_at)}{reference(past.last.event_id)}."
+        )
+    if total is not None and total.oldest_kept is not None and total.oldest_kept > total.first_at:
+        facts.append(
+            f"Incidents of this alert from before {moment(total.oldest_kept)} were pruned, so the occurrences above "
+            f"may be fewer than there were{reference(past.last.event_id)}."
+        )
+    advice = [line for pattern in patterns for line in pattern.advice][:ADVICE]
+    lead, *others = facts
+    parts = [lead] + ([_bullets(others)] if others else [])
+    if advice:
+        parts.append(f"Recommended for the SRE team:\n\n{_bullets(advice)}")
+    return "\n\n".join(parts)
+
+
+def _follow_ups(case: CaseFacts, patterns: list[Pattern]) -> str:
+    state: dict[str, Any] = case.state
+    lines = []
+    if state.get("action_recommended"):
+        lines.append("Decide on the recommended change; until then the symptom stays.")
+    if state.get("action_taken"):
+        lines.append("Watch whether the alert resolves; if it does not, the change did not reach the cause.")
+    if case.of_run(EventType.ESCALATED) or state.get("action_error"):
+        lines.append("A person has to look: the agent left the symptom as it is.")
+    if any(pattern.hypothesis for pattern in patterns):
+        lines.append("Open a ticket for the cause: the next occurrence will look like this one.")
+    return _bullets(lines or ["Nothing, unless the alert keeps firing."])
+
+
+def _bullets(lines: list[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def headline(markdown: str) -> tuple[str, str]:
+    """The first paragraphs of the summary and of the history: what a person is told first."""
+    return _first_paragraph(markdown, SECTIONS[0]), _first_paragraph(markdown, SECTIONS[5])
+
+
+def _first_paragraph(markdown: str, title: str) -> str:
+    _, _, body = markdown.partition(f"## {title}\n")
+    return body.strip().partition("\n\n")[0]

@@ -1,0 +1,60 @@
+"""Three hundred random histories with a known truth: what is written about them is true, and nothing is left out."""
+
+import asyncio
+import re
+
+import pytest
+
+from sre_agent.analysis.checker import check
+from sre_agent.analysis.composer import compose
+from sre_agent.analysis.facts import gather
+from sre_agent.store import Store
+from tests.analysis.histories import History, make, play
+from tests.analysis.truth import claims, said, truth
+
+HISTORIES = 300
+AT_ONCE = 4
+
+
+async def judged(store: Store, seed: int) -> tuple[History, str, list[str]]:
+    """A history, the text about its last incident, and what is wrong with it."""
+    history = make(seed)
+    incident = await play(store, history)
+    case = await gather(store, incident, now=history.last.acted_at)
+    text = compose(case)
+    wrong = [f"{fault.kind}: {fault.said!r}: {fault.reason}" for fault in check(text, case)]
+    if claims(text) != truth(history):
+        wrong.append(f"claims {claims(text)}, true is {truth(history)}")
+    wrong += strangers(history, text)
+    return history, text, wrong
+
+
+def strangers(history: History, text: str) -> list[str]:
+    """Dates, names and events of the text that are not of this history."""
+    played = [*history.incidents, *history.others]
+    first_of_alert = re.findall(r"since (\S+ \S+) UTC", text)
+    moments = {said(moment) for each in played for moment in (each.at, each.acted_at, each.deployed_at) if moment}
+    moments |= {said(each.at - (each.acted_at - each.at) * 2) for each in played} | set(first_of_alert)
+    found = [date for date in re.findall(r"\d{4}-\d\d-\d\d \d\d:\d\d", text) if date not in moments]
+    events = {event for each in played for event in each.events}
+    found += [event for event in re.findall(r"\[event (\d+)\]", text) if int(event) not in events]
+    names = {name for each in played for name in (each.node, each.pod) if name}
+    found += [name for name in re.findall(r"(?:worker|app|other)-\d+-\w+", text) if name not in names]
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+async def test_three_hundred_histories_are_told_without_a_wrong_word(store: Store) -> None:
+    faults, seen = [], set()
+    for first in range(0, HISTORIES, AT_ONCE):
+        told = await asyncio.gather(*(judged(store, seed) for seed in range(first, min(first + AT_ONCE, HISTORIES))))
+        for history, text, wrong in told:
+            seen |= truth(history).keys()
+            if wrong:
+                faults.append(f"history {history.number}: {wrong}\n{text}")
+    assert not faults, f"{len(faults)} wrong\n" + "\n".join(faults[:3])
+    assert seen == {
+        "first", "fired", "raised", "rose", "undone", "tried", "deploys", "neighbours", "node", "flapping", "hours",
+        "weekday", "recommended",
+    }  # fmt: skip
