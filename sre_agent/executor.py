@@ -5,6 +5,7 @@ allow; the intent is committed before the first byte leaves; what became of it i
 bound here, by code, once.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,6 +13,8 @@ from uuid import UUID
 
 from sre_agent import gates, guards, records
 from sre_agent.alert import Alert
+from sre_agent.analysis import analyse
+from sre_agent.analysis.surroundings import look, seen
 from sre_agent.cluster.port import Clock, Cluster, ClusterError, Write
 from sre_agent.conclusion import conclude, summary
 from sre_agent.errors import Unreachable
@@ -24,8 +27,10 @@ from sre_agent.routing import Route, route
 from sre_agent.run import Change, Mode, Outcome, RunRecord, RunStatus, StepRecord, StepStatus, Verdict, worst
 from sre_agent.runbook import Runbooks, Step
 from sre_agent.settings import Settings
-from sre_agent.store import ActiveRun, LostFence, Store
+from sre_agent.store import ActiveRun, LostFence, PastAction, Store
+from sre_agent.store.history_rows import Surroundings
 from sre_agent.target import Target, Unbound, bind
+from sre_agent.testimony import Watch
 from sre_agent.tools.registry import TOOLS, subject_of_runbook
 from sre_agent.tools.types import DiagnosticTool, RemediationTool, ToolContext
 from sre_agent.tools.validate import Rejected, ValidatedCall, validate
@@ -38,13 +43,17 @@ log = get_logger(__name__)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Assignment:
-    """A queued run and what it is about. `scope` separates the cool-downs of a replay from all others."""
+    """A queued run and what it is about. `scope` separates the cool-downs of a replay from all others.
+
+    `past` are actions beside those of the scope: what a stored run knew that is played again.
+    """
 
     run_id: UUID
     incident_id: int
     alert: Alert
     scope: str
     mode: Mode
+    past: tuple[PastAction, ...] = ()
 
 
 @dataclass(kw_only=True, slots=True)
@@ -59,8 +68,10 @@ class _Run:
     planner: Planner
     settings: Settings
     clock: Clock
+    watch: Watch
 
     target: Target | None = None
+    surroundings: Surroundings | None = None
     steps: list[StepRecord] = field(default_factory=list)
     writes: list[Write] = field(default_factory=list)
     llm_trace: list[dict[str, Any]] = field(default_factory=list)
@@ -89,15 +100,17 @@ async def run_incident(
     Raises LostFence when another worker took the run up, Unreachable when the store is away; every other failure
     is part of the returned record.
     """
+    watch = Watch(assignment.run_id, cluster=cluster, clock=clock, limit=settings.evidence_bytes)
     run = _Run(
         assignment=assignment,
-        active=await store.start_run(assignment.run_id, now=clock()),
+        active=await store.start_run(assignment.run_id, now=watch.clock()),
         route=route(assignment.alert.labels, runbooks),
         store=store,
-        cluster=cluster,
+        cluster=watch.cluster,
         planner=planner,
         settings=settings,
-        clock=clock,
+        clock=watch.clock,
+        watch=watch,
     )
     try:
         await _walk(run)
@@ -109,7 +122,9 @@ async def run_incident(
         log.exception("run.crashed", run_id=str(assignment.run_id))
         run.error = f"{type(error).__name__}: {error}"
         run.unsaved.append(Event(payload=ErrorRaised(where="run", error=run.error)))
-    return await _finish(run)
+    record = await _finish(run)
+    analysis = await _analyse(run)
+    return replace(await _keep_evidence(run, record), analysis_markdown=analysis)
 
 
 async def _walk(run: _Run) -> None:
@@ -177,8 +192,11 @@ async def _remediate(run: _Run, step: Step, call: ValidatedCall, tool: Remediati
             scope=run.assignment.scope,
             cluster=run.cluster,
             store=run.store,
+            past=run.assignment.past,
         )
+        run.watch.knew(facts.past_actions)
         assessment = tool.assess(call.input, facts.evidence, context)
+        run.surroundings = run.surroundings or seen(facts.evidence, call.tool, assessment)
         judgements, execution = assessment.judgements, None
         if assessment.change is not None:
             judgements += guards.judge(facts, assessment.change)
@@ -257,6 +275,33 @@ async def _finish(run: _Run) -> RunRecord:
     )
     log.event("run.finished", run_id=record.run_id, incident_id=record.incident_id, status=record.status)
     return record
+
+
+async def _analyse(run: _Run) -> str | None:
+    """Writes up what is known now. The run has ended and stands, written up or not."""
+    try:
+        around = run.surroundings or await look(run.cluster, run.target)
+        incident = await run.store.history.note(run.assignment.incident_id, around)
+        written = await analyse(run.store, incident, now=run.clock(), regenerated=False)
+    except Exception:  # a border: whatever is wrong with the analysis, nothing is wrong with the run
+        log.exception("analysis.not_written", incident_id=run.assignment.incident_id)
+        return None
+    return written.markdown
+
+
+async def _keep_evidence(run: _Run, record: RunRecord) -> RunRecord:
+    """Keeps what the run read, so that it can be replayed. The run has ended and stands, kept or not."""
+    if not run.settings.evidence_bytes:
+        return record
+    sha256 = run.route.runbook.sha256
+    try:
+        kept = await asyncio.to_thread(run.watch.take_down, record, runbook_sha256=sha256, settings=run.settings)
+        await run.store.evidence.keep(kept)
+    except Exception:  # a border: whatever is wrong with the evidence, nothing is wrong with the run
+        log.exception("evidence.not_kept", run_id=record.run_id, incident_id=record.incident_id)
+        return record
+    missing = () if kept.missing is None else (f"the evidence is incomplete: {kept.missing}",)
+    return replace(record, notes=(*record.notes, *missing))
 
 
 def _context(run: _Run, target: Target) -> ToolContext:

@@ -3,8 +3,10 @@
 Called by the executor. A fact that could not be read is None, and the guard that needs it says no.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
 
 from sre_agent.alert import Alert
 from sre_agent.cluster.port import Cluster
@@ -37,8 +39,20 @@ class Facts:
     earlier: tuple[StepRecord, ...]
 
 
-async def gather(context: ToolContext, *, step: Step, mode: Mode, scope: str, cluster: Cluster, store: Store) -> Facts:
-    """Reads everything once. Raises ClusterError, or Unreachable where the store is away."""
+async def gather(
+    context: ToolContext,
+    *,
+    step: Step,
+    mode: Mode,
+    scope: str,
+    cluster: Cluster,
+    store: Store,
+    past: Sequence[PastAction] = (),
+) -> Facts:
+    """Reads everything once; `past` are actions that count beside the scope's own.
+
+    Raises ClusterError, or Unreachable where the store is away.
+    """
     read = read_node if context.target.kind == "Node" else read_workload
     return Facts(
         now=context.now,
@@ -49,16 +63,21 @@ async def gather(context: ToolContext, *, step: Step, mode: Mode, scope: str, cl
         step=step,
         target=context.target,
         evidence=await read(cluster, context.target, context.now),
-        past_actions=tuple(
+        past_actions=_newest_first(
             await store.past_actions(
                 scope=scope,
                 cluster=context.settings.cluster,
                 target_key=context.target.key,
                 since=context.now - _longest_pause(context.settings),
-            )
+            ),
+            [action for action in past if action.target_key == context.target.key],
         ),
         earlier=context.earlier,
     )
+
+
+def _newest_first(*actions: Sequence[PastAction]) -> tuple[PastAction, ...]:
+    return tuple(sorted(chain(*actions), key=lambda action: (action.intended_at, action.id), reverse=True))
 
 
 def _longest_pause(settings: Settings) -> timedelta:

@@ -17,6 +17,7 @@ from uuid import uuid4
 from sre_agent import records
 from sre_agent.agent import Agent, open_agent
 from sre_agent.alert import MAX_BYTES, Alert, AlertStatus, Payload, parse
+from sre_agent.cluster.port import Clock, Cluster
 from sre_agent.cluster.recording import Recording, load, newest_time
 from sre_agent.cluster.snapshot import SnapshotCluster
 from sre_agent.errors import BadInput
@@ -29,6 +30,7 @@ from sre_agent.routing import ignored, route
 from sre_agent.run import Mode, RunRecord, Skipped
 from sre_agent.runbook import Runbooks
 from sre_agent.settings import Settings
+from sre_agent.store import PastAction
 
 STDIN = "-"
 PAYLOAD = "payload.json"
@@ -40,13 +42,19 @@ NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Part:
-    """One payload with its recording. Parts of one example share `group`, and so cool-downs."""
+    """One payload with its recording. Parts of one example share `group`, and so cool-downs.
+
+    A stored incident comes with its own clock, its `settings`, and the `past` actions that it was judged by.
+    """
 
     source: str
     group: str
     payload: Payload
-    cluster: SnapshotCluster | None
+    cluster: Cluster | None
     now: datetime
+    clock: Clock | None = None
+    settings: Settings | None = None
+    past: tuple[PastAction, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,15 +122,15 @@ async def replay(
                 continue
             if agent is None:
                 agent = await stack.enter_async_context(open_agent(settings, runbooks=runbooks))
-            async for result in _play(part, agent, part.cluster, scopes[part.group], mode):
+            async for result in play(part, agent, part.cluster, scopes[part.group], mode):
                 yield part, result
 
 
-async def _play(
-    part: Part, agent: Agent, cluster: SnapshotCluster, scope: str, mode: Mode
+async def play(
+    part: Part, agent: Agent, cluster: Cluster, scope: str, mode: Mode
 ) -> AsyncIterator[RunRecord | Skipped]:
     """One part: each alert is admitted and, when a run is queued for it, run at once."""
-    queue = InlineQueue()
+    queue, settings = InlineQueue(), part.settings or agent.settings
 
     def clock() -> datetime:
         return part.now
@@ -134,7 +142,7 @@ async def _play(
             store=agent.store,
             queue=queue,
             runbooks=agent.runbooks,
-            settings=agent.settings,
+            settings=settings,
             cluster=cluster,
             now=part.now,
         )
@@ -143,13 +151,20 @@ async def _play(
             yield _skipped(part, admission)
             continue
         yield await run_incident(
-            Assignment(run_id=run_id, incident_id=admission.incident_id, alert=alert, scope=scope, mode=mode),
+            Assignment(
+                run_id=run_id,
+                incident_id=admission.incident_id,
+                alert=alert,
+                scope=scope,
+                mode=mode,
+                past=part.past,
+            ),
             store=agent.store,
             cluster=cluster,
             planner=agent.planner,
             runbooks=agent.runbooks,
-            settings=agent.settings,
-            clock=clock,
+            settings=settings,
+            clock=part.clock or clock,
         )
 
 

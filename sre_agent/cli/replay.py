@@ -18,14 +18,15 @@ Examples:
   sre-agent replay examples/oom-killed
   sre-agent replay examples/oom-killed --mode auto --json
   sre-agent replay payload.json --snapshot cluster.yaml
-  sre-agent replay - --snapshot cluster.yaml < payload.json"""
+  sre-agent replay - --snapshot cluster.yaml < payload.json
+  sre-agent replay --incident 42 --runbooks my-runbooks"""
 
 
 def replay(
     payload: Annotated[
-        list[str],
-        typer.Argument(help="A webhook body, a directory of examples/, or - for stdin.", metavar="PAYLOAD..."),
-    ],
+        list[str] | None,
+        typer.Argument(help="A webhook body, a directory of examples/, or - for stdin.", metavar="PAYLOAD"),
+    ] = None,
     snapshot: Annotated[
         Path | None, typer.Option(help="Recorded objects: a YAML or JSON file, or a directory of them.")
     ] = None,
@@ -33,23 +34,39 @@ def replay(
         Literal["recommend", "auto"] | None, typer.Option(help="Default: AGENT_MODE, else recommend.")
     ] = None,
     runbooks: Annotated[Path | None, typer.Option(help="A directory with your own runbooks.")] = None,
+    incident: Annotated[
+        int | None,
+        typer.Option(help="A stored incident instead of PAYLOAD, on the evidence it left.", metavar="ID"),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document instead of the story.")] = False,
 ) -> int:
-    """Replay saved alerts on recorded objects.
+    """Replay saved alerts on recorded objects, or a stored incident on its evidence.
 
     The recording is --snapshot, else cluster.yaml, cluster.json or cluster/ beside the payload. Without one the
     plan is printed and nothing is stored. Recorded files are never changed.
+
+    With --incident the mode is that of its run unless --mode says otherwise, and what the run decided otherwise
+    then is printed too.
     """
     import asyncio
 
     from sre_agent import agent
     from sre_agent.cli.output import load_settings
+    from sre_agent.cli.replay_incident import tell_again
+    from sre_agent.errors import BadInput
     from sre_agent.replay import load_parts
     from sre_agent.run import Mode
 
     settings = load_settings()
     agent.check_settings(settings)
     known = agent.load_runbooks(settings, runbooks)
+    if incident is not None:
+        if payload or snapshot:
+            raise BadInput("--incident brings its own alert and evidence: leave PAYLOAD and --snapshot out")
+        chosen = None if mode is None else Mode(mode)
+        return asyncio.run(tell_again(incident, settings=settings, runbooks=known, mode=chosen, as_json=as_json))
+    if not payload:
+        raise BadInput("nothing to replay: give PAYLOAD... or --incident ID")
     parts = load_parts(payload, snapshot=snapshot)
     wanted = Mode(mode or settings.agent_mode)
     return asyncio.run(_play(parts, settings, known, wanted, as_json))

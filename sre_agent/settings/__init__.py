@@ -66,6 +66,7 @@ class Settings:
     drain_strict: bool
     memory_floor: int
     memory_cap: int
+    evidence_bytes: int
     from_environment: frozenset[str] = frozenset()
     unknown: tuple[UnknownVariable, ...] = ()
 

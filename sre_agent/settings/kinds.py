@@ -171,4 +171,9 @@ FLAG = Kind(
     write=lambda value: "on" if value else "off",
 )
 TIME = Kind(allowed=DURATION_FORM, parse=parse_duration, write=duration_text)
+SIZE = Kind(
+    allowed="a quantity of bytes such as 2Mi, or 0 for none",
+    parse=lambda text: 0 if text == "0" else _parse_memory(text),
+    write=quantity.format_bytes,
+)
 MEMORY = Kind(allowed="a quantity of bytes such as 256Mi or 4Gi", parse=_parse_memory, write=quantity.format_bytes)

@@ -21,6 +21,7 @@ from sre_agent.settings.kinds import (
     NAMESPACE,
     NAMESPACES,
     POLICY,
+    SIZE,
     TEXT,
     TIME,
     Kind,
@@ -83,4 +84,5 @@ SETTINGS: tuple[Setting, ...] = (
     _row("SRE_AGENT_DRAIN_STRICT", FLAG, "off", "on: a drain is all or nothing, as `kubectl drain` without flags"),
     _row("SRE_AGENT_MEMORY_FLOOR", MEMORY, "256Mi", "a smaller memory limit is raised to this"),
     _row("SRE_AGENT_MEMORY_CAP", MEMORY, "4Gi", "no memory limit is raised above this"),
+    _row("SRE_AGENT_EVIDENCE_BYTES", SIZE, "2Mi", "most that is kept of what one run read, compressed"),
 )

@@ -140,7 +140,7 @@ async def types_of(store: Store, record: RunRecord) -> list[str]:
 async def test_the_intent_is_stored_before_and_the_outcome_after_the_write(store: Store) -> None:
     record = await run_on(store, Faulty(EXAMPLE))
     assert record.status is RunStatus.SUCCEEDED
-    assert await types_of(store, record) == ["webhook_received", "intent", "outcome", "step", "final"]
+    assert await types_of(store, record) == ["webhook_received", "intent", "outcome", "step", "final", "analysis"]
 
 
 async def test_an_unknown_outcome_is_kept_and_not_sent_again(store: Store) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from sre_agent.analysis.checker import SECTIONS
 from sre_agent.cli.main import run
 from sre_agent.resources import data_path
 
@@ -48,7 +49,17 @@ def test_the_recorded_incident_ends_as_expected(example: Path, mode: str, capsys
     ]
     for entry, wanted in zip(document["skipped"], expected.get("skipped", []), strict=True):
         assert wanted["reason_contains"] in entry["reason"]
+    for words in expected.get("analysis_of_the_last_run_contains", []):
+        assert words in document["runs"][-1]["analysis_markdown"]
     assert code == (1 if any(run_["status"] == "failed" for run_ in document["runs"]) else 0)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
+def test_every_run_has_an_analysis_in_all_sections(example: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, document = replayed(capsys, str(example), "--mode", "auto")
+    for run_ in document["runs"]:
+        headings = [line[3:] for line in run_["analysis_markdown"].splitlines() if line.startswith("## ")]
+        assert headings == list(SECTIONS)
 
 
 def test_all_seven_runbooks_occur() -> None:

@@ -72,6 +72,7 @@ def test_an_empty_environment_gives_the_documented_defaults() -> None:
         drain_strict=False,
         memory_floor=256 * 2**20,
         memory_cap=4 * 2**30,
+        evidence_bytes=2 * 2**20,
     )
 
 

@@ -1,0 +1,172 @@
+"""Takes down what a run reads, knows and decides, and what time it was.
+
+The executor gives the run a watch's cluster and clock, and lets it write everything down when the run has ended.
+Redaction and compression take their time: `take_down` belongs into a thread.
+"""
+
+import json
+import zlib
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+from sre_agent import quantity
+from sre_agent.cluster.port import Clock, Cluster
+from sre_agent.cluster.witness import Answer, Witness
+from sre_agent.decision import decision
+from sre_agent.redaction import redact
+from sre_agent.run import RunRecord
+from sre_agent.settings import SETTINGS, Settings
+from sre_agent.store import PastAction
+from sre_agent.store.evidence import KeptEvidence, Sealed
+from sre_agent.testimony.form import action_json, alert_json, error_json, question_json, write_json
+
+FORMAT = 1
+"""Grows when a record gets a shape that older programs cannot read."""
+
+_LEAST_SEALED = 256
+"""Bytes below which hardly an object can be compressed: more objects than fit by this are not even held."""
+
+_MANY = 100
+_COARSER = 1.5
+"""What zlib's fastest level may take beyond the usual one."""
+
+NOT_DECIDED_UPON = frozenset(
+    {
+        "AGENT_MODE",
+        "LOG_LEVEL",
+        "OPENAI_MODEL",
+        "SRE_AGENT_DATA_DIR",
+        "SRE_AGENT_EVIDENCE_BYTES",
+        "SRE_AGENT_RUNBOOKS_DIR",
+    }
+)
+"""Settings of the process rather than of a decision; the mode is the run's own. Secret ones are never kept."""
+
+
+class Watch:
+    """Stands beside one run from its start to its end."""
+
+    def __init__(self, run_id: UUID, *, cluster: Cluster, clock: Clock, limit: int) -> None:
+        """`limit` is the most bytes that the run's evidence may have, compressed."""
+        self.cluster = Witness(cluster, most=limit // _LEAST_SEALED)
+        self._run_id = run_id
+        self._clock = clock
+        self._limit = limit
+        self._moments: list[datetime] = []
+        self._actions: dict[int, PastAction] = {}
+
+    def clock(self) -> datetime:
+        """The run's clock; each reading is remembered."""
+        moment = self._clock()
+        self._moments.append(moment)
+        return moment
+
+    def knew(self, actions: Iterable[PastAction]) -> None:
+        """Remembers the past that a change was judged by; what the run did itself is no past of it."""
+        for action in actions:
+            if action.run_id != self._run_id or action.intended_at < self._moments[0]:
+                self._actions[action.id] = action
+
+    def take_down(self, run: RunRecord, *, runbook_sha256: str, settings: Settings) -> KeptEvidence:
+        """The finished run's evidence, redacted and within the limit."""
+        shelf = _Shelf(self._limit)
+        answers = [shelf.put(answer) for answer in self.cluster.answers]
+        record: dict[str, Any] = {
+            "alert": alert_json(run.alert),
+            "moments": [moment.isoformat() for moment in self._moments],
+            "settings": decided_upon(settings),
+            "actions": [action_json(action) for action in self._actions.values()],
+            "answers": answers,
+            "rejections": [
+                {"write": write_json(entry.write), "dry_run": entry.dry_run, "error": error_json(entry.error)}
+                for entry in self.cluster.rejections
+            ],
+        }
+        return KeptEvidence(
+            incident_id=run.incident_id or 0,
+            run_id=self._run_id,
+            kept_at=self._moments[-1],
+            record={"format": FORMAT, **redact(record), "decision": decision(run, runbook_sha256=runbook_sha256)},
+            objects=tuple(shelf.objects),
+            missing=shelf.missing(len(answers)),
+        )
+
+
+def decided_upon(settings: Settings) -> dict[str, str]:
+    """The settings that a decision may rest on, where they are not the defaults, as text by variable."""
+    kept = {}
+    for row in SETTINGS:
+        value = getattr(settings, row.name)
+        usual = row.unset if row.default is None else row.kind.parse(row.default)
+        if row.kind.mask is None and row.variable not in NOT_DECIDED_UPON and value != usual:
+            kept[row.variable] = row.kind.write(value)
+    return kept
+
+
+class _Shelf:
+    """The objects that fit, in the order of reading, each once."""
+
+    def __init__(self, limit: int) -> None:
+        self.objects: list[Sealed] = []
+        self._room = limit
+        self._limit = limit
+        self._places: dict[bytes, int] = {}
+        self._sealed: dict[int, Sealed] = {}
+        self._lost = 0
+
+    def put(self, answer: Answer) -> dict[str, Any]:
+        """The answer as JSON that names its objects by their places; only its question where they do not all fit."""
+        shown: dict[str, Any] = {"question": question_json(answer.question), "late": answer.late}
+        if answer.error is not None:
+            return shown | {"error": error_json(answer.error)}
+        values = answer.objects if answer.text is None else (answer.text,)
+        places = self._places_of(values) if not answer.lost and self._may_fit(values) else None
+        if places is None:
+            self._lost += 1
+            return shown | {"lost": True}
+        return shown | {"places": places}
+
+    def missing(self, answers: int) -> str | None:
+        """What is not kept, in words."""
+        if not self._lost:
+            return None
+        return (
+            f"{self._lost} of {answers} answers of the cluster are not kept: with them it would be more than "
+            f"SRE_AGENT_EVIDENCE_BYTES={quantity.format_bytes(self._limit)}"
+        )
+
+    def _may_fit(self, values: Sequence[Any]) -> bool:
+        """A quick look at many objects, before all of them are redacted for nothing."""
+        if len(values) < _MANY:
+            return True
+        new = (value for value in values if id(value) not in self._sealed)
+        return sum(len(zlib.compress(json.dumps(value).encode(), 1)) for value in new) < self._room * _COARSER
+
+    def _places_of(self, values: Sequence[Any]) -> list[int] | None:
+        """Where the values stand, None (and nothing put) where they do not all fit."""
+        room, new, digests = self._room, dict[bytes, Sealed](), []
+        for value in values:
+            # A witness holds equal objects once, and as long as this lasts.
+            sealed = self._sealed.get(id(value))
+            if sealed is None:
+                sealed = self._sealed[id(value)] = _sealed(json.dumps(value))
+            if sealed.sha256 not in self._places and sealed.sha256 not in new:
+                new[sealed.sha256] = sealed
+                room -= len(sealed.body)
+                if room < 0:
+                    return None
+            digests.append(sealed.sha256)
+        for digest, sealed in new.items():
+            self._places[digest] = len(self.objects)
+            self.objects.append(sealed)
+        self._room = room
+        return [self._places[digest] for digest in digests]
+
+
+@lru_cache(maxsize=1024)
+def _sealed(text: str) -> Sealed:
+    """Seals a JSON value. Remembered, since runs read the same objects again and again and redaction is slow."""
+    return Sealed.of(redact(json.loads(text)))
