@@ -5,6 +5,7 @@ Written by intake and executor through the store, append-only; read by `views`. 
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -110,11 +111,22 @@ class FinalState(Payload):
     llm_trace: list[dict[str, Any]]
 
 
+class Seen(Payload):
+    """What the run saw around its target, as `incidents` keeps it: null where it did not look, or nothing was there."""
+
+    node: str | None
+    template_changed_at: datetime | None
+    found_field: str | None
+    found_value: str | None
+    found_at: datetime | None
+
+
 class Final(Payload):
-    """The run ended."""
+    """The run ended. `seen` is missing in events from before it was kept."""
 
     runbook_id: str
     state: FinalState
+    seen: Seen | None = None
 
 
 class Analysis(Payload):

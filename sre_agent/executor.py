@@ -20,17 +20,17 @@ from sre_agent.conclusion import conclude, summary
 from sre_agent.errors import Unreachable
 from sre_agent.event import ErrorRaised, Escalated, Event
 from sre_agent.execution import Execution, event_about, execute
-from sre_agent.facts import gather
+from sre_agent.facts import Past, gather
+from sre_agent.kept_evidence import RunRecorder
 from sre_agent.log import get_logger
 from sre_agent.planner.port import Planner
 from sre_agent.routing import Route, route
 from sre_agent.run import Change, Mode, Outcome, RunRecord, RunStatus, StepRecord, StepStatus, Verdict, worst
 from sre_agent.runbook import Runbooks, Step
 from sre_agent.settings import Settings
-from sre_agent.store import ActiveRun, LostFence, PastAction, Store
+from sre_agent.store import ActiveRun, LostFence, Store
 from sre_agent.store.history_rows import Surroundings
 from sre_agent.target import Target, Unbound, bind
-from sre_agent.testimony import Watch
 from sre_agent.tools.registry import TOOLS, subject_of_runbook
 from sre_agent.tools.types import DiagnosticTool, RemediationTool, ToolContext
 from sre_agent.tools.validate import Rejected, ValidatedCall, validate
@@ -45,7 +45,7 @@ log = get_logger(__name__)
 class Assignment:
     """A queued run and what it is about. `scope` separates the cool-downs of a replay from all others.
 
-    `past` are actions beside those of the scope: what a stored run knew that is played again.
+    `past` is what had been done before a stored run that is played again.
     """
 
     run_id: UUID
@@ -53,7 +53,7 @@ class Assignment:
     alert: Alert
     scope: str
     mode: Mode
-    past: tuple[PastAction, ...] = ()
+    past: Past | None = None
 
 
 @dataclass(kw_only=True, slots=True)
@@ -68,10 +68,10 @@ class _Run:
     planner: Planner
     settings: Settings
     clock: Clock
-    watch: Watch
+    recorder: RunRecorder
 
     target: Target | None = None
-    surroundings: Surroundings | None = None
+    around: Surroundings | None = None
     steps: list[StepRecord] = field(default_factory=list)
     writes: list[Write] = field(default_factory=list)
     llm_trace: list[dict[str, Any]] = field(default_factory=list)
@@ -100,17 +100,17 @@ async def run_incident(
     Raises LostFence when another worker took the run up, Unreachable when the store is away; every other failure
     is part of the returned record.
     """
-    watch = Watch(assignment.run_id, cluster=cluster, clock=clock, limit=settings.evidence_bytes)
+    recorder = RunRecorder(assignment.run_id, cluster=cluster, clock=clock, limit=settings.evidence_bytes)
     run = _Run(
         assignment=assignment,
-        active=await store.start_run(assignment.run_id, now=watch.clock()),
+        active=await store.start_run(assignment.run_id, now=recorder.clock()),
         route=route(assignment.alert.labels, runbooks),
         store=store,
-        cluster=watch.cluster,
+        cluster=recorder.cluster,
         planner=planner,
         settings=settings,
-        clock=watch.clock,
-        watch=watch,
+        clock=recorder.clock,
+        recorder=recorder,
     )
     try:
         await _walk(run)
@@ -139,6 +139,7 @@ async def _walk(run: _Run) -> None:
             record = await _take_step(run, step, bound)
         run.steps.append(record)
         run.unsaved.append(records.step_taken(record))
+    run.around = run.around or await look(run.cluster, run.target)
 
 
 async def _bind(run: _Run) -> Target | Unbound:
@@ -194,9 +195,9 @@ async def _remediate(run: _Run, step: Step, call: ValidatedCall, tool: Remediati
             store=run.store,
             past=run.assignment.past,
         )
-        run.watch.knew(facts.past_actions)
+        run.recorder.past(call.target.key, facts.past_actions)
         assessment = tool.assess(call.input, facts.evidence, context)
-        run.surroundings = run.surroundings or seen(facts.evidence, call.tool, assessment)
+        run.around = run.around or seen(facts.evidence, tool, assessment)
         judgements, execution = assessment.judgements, None
         if assessment.change is not None:
             judgements += guards.judge(facts, assessment.change)
@@ -270,7 +271,7 @@ async def _finish(run: _Run) -> RunRecord:
         workload=None if run.target is None else run.target.workload,
         node=None if run.target is None else run.target.node,
         retry_at=record.retry_at,
-        events=[*run.unsaved, records.final(record)],
+        events=[*run.unsaved, records.final(record, run.around or Surroundings())],
         now=run.clock(),
     )
     log.event("run.finished", run_id=record.run_id, incident_id=record.incident_id, status=record.status)
@@ -280,8 +281,7 @@ async def _finish(run: _Run) -> RunRecord:
 async def _analyse(run: _Run) -> str | None:
     """Writes up what is known now. The run has ended and stands, written up or not."""
     try:
-        around = run.surroundings or await look(run.cluster, run.target)
-        incident = await run.store.history.note(run.assignment.incident_id, around)
+        incident = await run.store.history.note(run.assignment.incident_id, run.around or Surroundings())
         written = await analyse(run.store, incident, now=run.clock(), regenerated=False)
     except Exception:  # a border: whatever is wrong with the analysis, nothing is wrong with the run
         log.exception("analysis.not_written", incident_id=run.assignment.incident_id)
@@ -293,9 +293,10 @@ async def _keep_evidence(run: _Run, record: RunRecord) -> RunRecord:
     """Keeps what the run read, so that it can be replayed. The run has ended and stands, kept or not."""
     if not run.settings.evidence_bytes:
         return record
-    sha256 = run.route.runbook.sha256
     try:
-        kept = await asyncio.to_thread(run.watch.take_down, record, runbook_sha256=sha256, settings=run.settings)
+        kept = await asyncio.to_thread(
+            run.recorder.evidence, record, runbook_sha256=run.route.runbook.sha256, settings=run.settings
+        )
         await run.store.evidence.keep(kept)
     except Exception:  # a border: whatever is wrong with the evidence, nothing is wrong with the run
         log.exception("evidence.not_kept", run_id=record.run_id, incident_id=record.incident_id)

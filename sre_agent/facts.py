@@ -3,13 +3,13 @@
 Called by the executor. A fact that could not be read is None, and the guard that needs it says no.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import chain
 
 from sre_agent.alert import Alert
-from sre_agent.cluster.port import Cluster
+from sre_agent.cluster.port import Cluster, Unavailable
 from sre_agent.evidence import Evidence, read_node, read_workload
 from sre_agent.run import Mode, StepRecord
 from sre_agent.runbook import Runbook, Step
@@ -17,6 +17,9 @@ from sre_agent.settings import Settings
 from sre_agent.store import PastAction, Store
 from sre_agent.target import Target
 from sre_agent.tools.types import ToolContext
+
+Past = Mapping[str, Sequence[PastAction]]
+"""What had been done before a stored run that is played again, by target key; of another target nothing is known."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,9 +50,9 @@ async def gather(
     scope: str,
     cluster: Cluster,
     store: Store,
-    past: Sequence[PastAction] = (),
+    past: Past | None = None,
 ) -> Facts:
-    """Reads everything once; `past` are actions that count beside the scope's own.
+    """Reads everything once; `past` is what counts beside the scope's own actions.
 
     Raises ClusterError, or Unreachable where the store is away.
     """
@@ -63,21 +66,24 @@ async def gather(
         step=step,
         target=context.target,
         evidence=await read(cluster, context.target, context.now),
-        past_actions=_newest_first(
-            await store.past_actions(
-                scope=scope,
-                cluster=context.settings.cluster,
-                target_key=context.target.key,
-                since=context.now - _longest_pause(context.settings),
-            ),
-            [action for action in past if action.target_key == context.target.key],
-        ),
+        past_actions=await _past_actions(context, scope, store, past),
         earlier=context.earlier,
     )
 
 
-def _newest_first(*actions: Sequence[PastAction]) -> tuple[PastAction, ...]:
-    return tuple(sorted(chain(*actions), key=lambda action: (action.intended_at, action.id), reverse=True))
+async def _past_actions(context: ToolContext, scope: str, store: Store, past: Past | None) -> tuple[PastAction, ...]:
+    """What was done to the target, newest first. Raises Unavailable where a stored run's past does not say."""
+    key = context.target.key
+    if past is not None and key not in past:
+        raise Unavailable(f"the evidence that was kept does not say what had been done to {key}")
+    found = await store.past_actions(
+        scope=scope,
+        cluster=context.settings.cluster,
+        target_key=key,
+        since=context.now - _longest_pause(context.settings),
+    )
+    known = chain(found, past[key] if past is not None else ())
+    return tuple(sorted(known, key=lambda action: (action.intended_at, action.id), reverse=True))
 
 
 def _longest_pause(settings: Settings) -> timedelta:

@@ -35,7 +35,7 @@ def evaluate(gate: Gate, results: Results) -> GateResult:
         _text(reference, results) + (" and must be false" if value else "")
         for reference, value in zip(gate.none_of, none_of, strict=True)
     ]
-    if any_of and not chosen:
+    if not chosen:
         parts.append(f"one of {', '.join(map(str, gate.any_of))} must be true")
     return GateResult(open=known and all(all_of) and chosen and True not in none_of, text="; ".join(parts))
 

@@ -3,10 +3,10 @@
 Called by the executor, and for a plan by the replay. Pure; keeps every reason that was given.
 """
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from sre_agent.alert import Alert
-from sre_agent.event import Event, Final, FinalState, IntentRecorded, OutcomeRecorded, StepTaken
+from sre_agent.event import Event, Final, FinalState, IntentRecorded, OutcomeRecorded, Seen, StepTaken
 from sre_agent.execution import Execution
 from sre_agent.routing import Route
 from sre_agent.run import (
@@ -25,6 +25,7 @@ from sre_agent.run import (
 )
 from sre_agent.runbook import Step
 from sre_agent.store import NewAction
+from sre_agent.store.history_rows import Surroundings
 from sre_agent.target import Unbound
 from sre_agent.tools.types import ToolModel
 from sre_agent.tools.validate import ValidatedCall
@@ -166,7 +167,8 @@ def outcome(action_id: int, execution: Execution) -> Event:
     )
 
 
-def final(record: RunRecord) -> Event:
+def final(record: RunRecord, around: Surroundings) -> Event:
+    """How the run ended, and what later incidents will be compared with."""
     state = FinalState(
         action_taken=record.action_taken,
         action_recommended=record.action_recommended,
@@ -174,4 +176,4 @@ def final(record: RunRecord) -> Event:
         rb_steps=[step_json(step) for step in record.steps],
         llm_trace=list(record.llm_trace),
     )
-    return Event(payload=Final(runbook_id=record.runbook_id, state=state))
+    return Event(payload=Final(runbook_id=record.runbook_id, state=state, seen=Seen(**asdict(around))))

@@ -22,6 +22,7 @@ from sre_agent.cluster.recording import Recording, load, newest_time
 from sre_agent.cluster.snapshot import SnapshotCluster
 from sre_agent.errors import BadInput
 from sre_agent.executor import Assignment, run_incident
+from sre_agent.facts import Past
 from sre_agent.incident import Origin
 from sre_agent.intake import Admission, Sender, cluster_of, identify, receive
 from sre_agent.queue import InlineQueue
@@ -30,7 +31,6 @@ from sre_agent.routing import ignored, route
 from sre_agent.run import Mode, RunRecord, Skipped
 from sre_agent.runbook import Runbooks
 from sre_agent.settings import Settings
-from sre_agent.store import PastAction
 
 STDIN = "-"
 PAYLOAD = "payload.json"
@@ -44,7 +44,7 @@ NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 class Part:
     """One payload with its recording. Parts of one example share `group`, and so cool-downs.
 
-    A stored incident comes with its own clock, its `settings`, and the `past` actions that it was judged by.
+    A stored incident comes with its own clock, its `settings`, and the `past` that it was judged by.
     """
 
     source: str
@@ -54,7 +54,7 @@ class Part:
     now: datetime
     clock: Clock | None = None
     settings: Settings | None = None
-    past: tuple[PastAction, ...] = ()
+    past: Past | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,19 +13,19 @@ from sre_agent.agent import Agent, open_agent
 from sre_agent.alert import Payload
 from sre_agent.decision import Difference, decision, differences
 from sre_agent.errors import BadInput
+from sre_agent.kept_evidence import StoredRun, read_back
 from sre_agent.replay import Part, play
 from sre_agent.run import Mode, RunRecord, Skipped
 from sre_agent.runbook import Runbooks
 from sre_agent.settings import Settings
 from sre_agent.store.evidence import KeptEvidence
-from sre_agent.testimony import Recalled, recall
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Replayed:
     """The stored run, the new one (or why there is none), and in what the second decided otherwise."""
 
-    stored: Recalled
+    stored: StoredRun
     result: RunRecord | Skipped
     differences: Sequence[Difference]
 
@@ -36,7 +36,7 @@ async def replay_incident(incident_id: int, *, settings: Settings, runbooks: Run
     Raises BadInput where there is no such incident or no evidence of it, Unreachable where the store is away.
     """
     async with open_agent(settings, runbooks=runbooks) as agent:
-        stored = recall(await _evidence(agent, incident_id), settings)
+        stored = read_back(await _evidence(agent, incident_id), settings)
         part = part_of(stored)
         scope, chosen = str(uuid4()), mode or stored.mode
         (result,) = [result async for result in play(part, agent, stored.cluster, scope, chosen)]
@@ -57,7 +57,7 @@ async def _evidence(agent: Agent, incident_id: int) -> KeptEvidence:
     )
 
 
-def part_of(stored: Recalled) -> Part:
+def part_of(stored: StoredRun) -> Part:
     """The stored run as something that can be played."""
     payload = Payload(
         alerts=(stored.alert,),
@@ -75,11 +75,11 @@ def part_of(stored: Recalled) -> Part:
         now=stored.moments[0],
         clock=stored.clock(),
         settings=stored.settings,
-        past=stored.actions,
+        past=stored.past,
     )
 
 
-def _differences(stored: Recalled, result: RunRecord | Skipped, runbooks: Runbooks) -> list[Difference]:
+def _differences(stored: StoredRun, result: RunRecord | Skipped, runbooks: Runbooks) -> list[Difference]:
     if isinstance(result, Skipped):
         return [Difference(what="run", before=stored.decision.get("status"), now=f"none: {result.reason}")]
     now = decision(result, runbook_sha256=runbooks[result.runbook_id].sha256)

@@ -196,7 +196,7 @@ async def detail(store: Store, incident_id: int) -> dict[str, Any]:
     """Reads and shapes one incident. Raises UnknownIncident, Unreachable."""
     incident = await store.book.find(incident_id)
     events = await store.events(incident_id)
-    written = [event.payload["analysis_markdown"] for event in events if event.event_type is EventType.ANALYSIS]
+    written = [event.payload.get("analysis_markdown") for event in events if event.event_type is EventType.ANALYSIS]
     past = await store.history.similar(incident)
     return detail_json(incident, events, written[-1] if written else None, past)
 

@@ -5,7 +5,8 @@
 -- leaves one too); an incident of the ledger that is neither there nor pruned was taken away.
 --
 -- What is allowed is decided by what stands in the tables, not by who calls or by a flag that anybody could set:
---   * a ledger row is completed once, for a resolved incident, with exactly the head of its chain; nothing else;
+--   * a ledger row comes with its incident, and is completed once, for a resolved one, with exactly the head of its
+--     chain and the role that does it; nothing else;
 --   * events are deleted only if their incident has such a checkpoint and none of its events stays.
 -- So a role that may delete can prune by hand as well, and cannot do anything else with it.
 
@@ -33,20 +34,27 @@ insert into incident_ledger (incident_id) select id from incidents order by id;
 
 create function keep_ledger() returns trigger language plpgsql as $$
 begin
+    if tg_op = 'INSERT' and new.pruned_at is null and exists (select from incidents i where i.id = new.incident_id)
+    then
+        return new;
+    end if;
     if tg_op = 'UPDATE' and new.incident_id = old.incident_id and old.pruned_at is null and exists (
         select from incidents i
          where i.id = new.incident_id and i.status = 'resolved'
            and i.last_seq = new.last_seq and i.last_hash is not distinct from new.last_hash)
     then
+        new.pruned_by := session_user;
         return new;
     end if;
     raise restrict_violation using
-        message = format('%s of incident %s in the ledger refused', tg_op, old.incident_id),
-        hint = 'A ledger row is completed once, with the head of a resolved incident: see `sre-agent db prune`.';
+        message = format('%s of incident %s in the ledger refused', tg_op, coalesce(old.incident_id, new.incident_id)),
+        hint = 'A ledger row comes with its incident, and is completed once, with the head of a resolved one: '
+               'see `sre-agent db prune`.';
 end
 $$;
 
-create trigger keep_ledger before update or delete on incident_ledger for each row execute function keep_ledger();
+create trigger keep_ledger before insert or update or delete on incident_ledger
+    for each row execute function keep_ledger();
 create trigger append_only before truncate on incident_ledger for each statement execute function refuse_change();
 
 -- Events: still no update and no truncate; a delete takes whole incidents that have their checkpoint.
@@ -107,6 +115,19 @@ $$;
 
 alter table incident_events alter column id drop default;
 
+-- What a trigger reads must be the tables that it guards. Without a path of its own it would read a temporary table of
+-- the same name first, and anybody may make one.
+do $$
+declare
+    guard text;
+begin
+    foreach guard in array array[
+        'chain_event', 'move_head', 'enter_in_ledger', 'keep_ledger', 'refuse_partial_delete'] loop
+        execute format('alter function %I() set search_path = %I, pg_temp', guard, current_schema());
+    end loop;
+end
+$$;
+
 do $$
 begin
     execute format(
@@ -124,19 +145,20 @@ select incident_id, seq, fault
     select incident_id, seq,
            case
                when seq <> coalesce(lag(seq) over chain, 0) + 1 then 'missing_before'
-               when hash <> event_hash(incident_id, seq, run_id, ts, event_type, payload, prev_hash) then 'changed'
+               when hash is distinct from event_hash(incident_id, seq, run_id, ts, event_type, payload, prev_hash) then 'changed'
                when prev_hash is distinct from lag(hash) over chain then 'unlinked'
-               when id <= lag(id) over chain and id > last_unordered_event() then 'reordered'
+               when id <= lag(id) over chain and (lag(id) over chain > last_unordered_event() or id < 1)
+                   then 'reordered'
            end as fault
       from incident_events
     window chain as (partition by incident_id order by seq)) as linked
  where fault is not null
 union all
-select i.id, coalesce(newest.seq, 0) + 1, 'missing_end'
+select i.id, coalesce(newest.seq, 0) + 1, case i.last_seq when 0 then 'no_events' else 'missing_end' end
   from incidents i
   left join lateral (
     select seq from incident_events e where e.incident_id = i.id order by e.seq desc limit 1) as newest on true
- where i.last_seq > coalesce(newest.seq, 0)
+ where newest.seq is null or i.last_seq > newest.seq
 union all
 select i.id, newest.seq, 'other_head'
   from incidents i

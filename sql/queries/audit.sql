@@ -14,10 +14,14 @@ select (select count(*) from incidents where id > %(after)s and id <= %(upto)s) 
 
 -- name: first_faults
 -- The first row of each incident that does not fit; what concerns the whole incident comes before its rows.
-select distinct on (incident_id) incident_id, seq, fault
-  from chain_faults
- where incident_id > %(after)s and incident_id <= %(upto)s
- order by incident_id, seq nulls first, fault;
+with first as (
+    select distinct on (incident_id) incident_id, seq, fault
+      from chain_faults
+     where incident_id > %(after)s and incident_id <= %(upto)s
+     order by incident_id, seq nulls first, fault)
+select incident_id, seq, e.id as event_id, fault
+  from first left join incident_events e using (incident_id, seq)
+ order by incident_id;
 
 -- name: checkpoints
 select count(*) as checkpoints from incident_ledger where pruned_at is not null;

@@ -5,14 +5,16 @@ not in the database, so that a reader can look every sentence up.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sre_agent.analysis.composer import compose
 from sre_agent.analysis.facts import gather
 from sre_agent.event import Analysis
-from sre_agent.incident import Incident
+from sre_agent.incident import Incident, Origin
 from sre_agent.store import Store
 from sre_agent.store.book import StateForbids
+
+FOREVER = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,7 +28,9 @@ class Written:
 
 async def analyse(store: Store, incident: Incident, *, now: datetime, regenerated: bool) -> Written:
     """Composes the analysis of an incident from all that is stored by now, and appends it. Raises Unreachable."""
-    case = await gather(store, incident, now=now)
+    # Regenerated, a replay sees all that was played: recorded clocks may be ahead of this one.
+    known_at = FOREVER if regenerated and incident.origin is Origin.REPLAY else now
+    case = await gather(store, incident, now=known_at)
     markdown = compose(case)
     event_id = await store.history.append_analysis(
         incident.id,

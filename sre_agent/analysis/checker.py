@@ -1,19 +1,26 @@
 """Does a text about an incident say only what is known? Judges every analysis, whoever wrote it.
 
 Called on composed texts by the tests and on a model's text before it is stored. It checks the seven sections, event
-references, dates, numbers with their nouns, names, actions and quotes. It is strict: what it cannot find in the facts
-is a fault, and a fault is a reason to say it otherwise.
+references, dates, numbers with their nouns, names, actions, commands and quotes, and that the events which a sentence
+names hold its quotes and dates. It is strict: what it cannot find in the facts is a fault, and a fault is a reason to
+say it otherwise.
+
+What it cannot see: a name without digit, hyphen or slash; which object a verb of action is about (`worker-2` for
+`worker-3`, if both are known); causes and comparisons in words (`because`, `most`, `more often`); a true number with
+a noun that is not among those of `known`; that one event of several in a sentence proves another part of it.
 """
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import date
-from enum import StrEnum
 
-from sre_agent.analysis.facts import REMEDIATIONS, CaseFacts
-from sre_agent.analysis.known import DURATION, QUANTITY, TIMES, Known, known_of
-from sre_agent.analysis.texts import WEEKDAYS, plainly
+from sre_agent.analysis.claims import action_claims, history_claims, name_claims, number_claims
+from sre_agent.analysis.commands import TYPED, harmless
+from sre_agent.analysis.facts import CaseFacts
+from sre_agent.analysis.fault import Fault, FaultKind
+from sre_agent.analysis.forms import ACTION, DATE, DEED, QUANTITY, REFERENCE, SHARE
+from sre_agent.analysis.known import Known, known_of
+from sre_agent.analysis.prose import plain_prose
+from sre_agent.analysis.texts import plainly
 
 SECTIONS = (
     "Summary",
@@ -26,69 +33,33 @@ SECTIONS = (
 )
 """The headings of an analysis, in their order."""
 
-
-class FaultKind(StrEnum):
-    """What is wrong with a text."""
-
-    SECTION = "section"
-    REFERENCE = "reference"
-    DATE = "date"
-    NUMBER = "number"
-    NAME = "name"
-    ACTION = "action"
-    QUOTE = "quote"
-    UNPROVEN = "unproven"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Fault:
-    """One thing that the facts do not bear out: `said` as it stands in the text, `reason` for whoever wrote it."""
-
-    kind: FaultKind
-    said: str
-    reason: str
-
-
-_HEADING = re.compile(r"^#{1,6} +(.*?) *$", re.MULTILINE)
-_REFERENCE = re.compile(r"\[events?\b([^\]]*)\]|\bevents? +#?(\d+)", re.IGNORECASE)
+_HEADING = re.compile(r"^ {0,3}#{1,6} +(.*?) *$", re.MULTILINE)
 _QUOTE = re.compile(r"`([^`\n]*)`")
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2})?)?")
-_MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
-_MONTH_DAY = re.compile(rf"\b(?:({_MONTHS}) +(\d{{1,2}})|(\d{{1,2}}) +({_MONTHS}))\b")
-_CLOCK = re.compile(r"(?<![\d:])\d{2}:\d{2}(?!\d)")
-_SHARE = re.compile(r"\b(\d+) (?:of|out of)(?: the)? (\d+)\b")
-_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
-_TIMES = re.compile(rf"(?:\b(\w+) +)?\b((?:\d+|{'|'.join(_WORDS)}) +times?|twice)\b", re.IGNORECASE)
-_COUNT = re.compile(r"(?<![\w.:-])(\d+) +(occurrence|workload|incident|day|week|hour|minute)s?\b")
-_INCIDENT = re.compile(r"\bincidents? +#?(\d+)\b")
-_PER_CENT = re.compile(r"\d+(?:\.\d+)? ?%")
-_NUMBER = re.compile(r"(?<![\w.-])\d+(?:\.\d+)?(?![\w-])")
-_ACTION = re.compile(rf"\b(?:{'|'.join(set(REMEDIATIONS.values()))}):[^\s,;]+")
-_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(?:/[\w.-]+)*")
-_KINDS = r"pods?|nodes?|deployments?|statefulsets?|daemonsets?|replicasets?|jobs?|namespaces?|containers?|workloads?"
-_AFTER_KIND = re.compile(rf"\b(?:{_KINDS}) +([a-z0-9][\w.-]*(?:/[\w.-]+)*)", re.IGNORECASE)
-_DONE = {
-    "cordoned": "cordon_node",
-    "uncordoned": "uncordon_node",
-    "drained": "drain_node",
-    "evicted": "drain_node",
-    "deleted": "delete_pod",
-    "rolled back": "rollback_deployment",
-}
-_DONE_WORD = re.compile(rf"(?<!not )\b({'|'.join(_DONE)})\b", re.IGNORECASE)
-_READING = re.compile(r"kubectl (?:-n \S+ )?(?:get|describe|logs|top|events|rollout (?:history|status))\b")
+_QUOTED = re.compile("`([\ue000-\uf8ff])`")
+"""A quote in prose whose quotes have been set aside: one character of the private use area for each."""
+_FIRST_QUOTE = 0xE000
+_PRIVATE = re.compile("[\ue000-\uf8ff]")
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z`*])")
+_MARKUP = re.compile(
+    r"\]\(|\]\[|^ *\[[^\]]*\]:|</?[a-zA-Z!]|https?://|www\.|^\s*(?:```|~~~)|``|^ *(?:=+|-{2,}) *$",
+)
+"""Links, HTML, fences and underlined headings: an analysis needs none, and each could hide or fetch something."""
 
 
 def check(text: str, case: CaseFacts) -> list[Fault]:
     """Every fault of a text; empty for one that may be shown."""
     known = known_of(case)
     faults = list(_sections(text))
-    section = ""
+    section, advises = "", False
     for line in text.splitlines():
         if heading := _HEADING.match(line):
-            section = heading[1]
+            section, advises = heading[1], False
             continue
-        faults += _line(line, known, advice=section in SECTIONS[-2:] and line.lstrip().startswith(("-", "*")))
+        bullet = line.lstrip().startswith(("-", "*"))
+        if line.strip() and not bullet:
+            advises = line.rstrip().endswith(":")  # what a lead-in announces is advice, in the section of the past
+        advice = bullet and (section == SECTIONS[-1] or (section == SECTIONS[-2] and advises))
+        faults += _line(line, known, advice=advice)
     return faults
 
 
@@ -111,113 +82,58 @@ def _sections(text: str) -> Iterator[Fault]:
 
 
 def _line(line: str, known: Known, *, advice: bool) -> Iterator[Fault]:
-    quotes = _QUOTE.findall(line)
-    prose = _QUOTE.sub("``", line)
-    yield from _references(prose, known)
+    quotes = [plainly(said) for said in _QUOTE.findall(line)]
+    aside = iter(range(_FIRST_QUOTE, _FIRST_QUOTE + len(quotes)))
+    prose = plain_prose(_QUOTE.sub(lambda _: f"`{chr(next(aside))}`", _PRIVATE.sub(" ", line)))
+    bare = _QUOTED.sub(" ", prose)
+    if found := _MARKUP.search(bare):
+        yield Fault(kind=FaultKind.MARKUP, said=found[0], reason="plain paragraphs and bullets only, without links")
+    for command in TYPED.findall(bare):
+        yield Fault(kind=FaultKind.QUOTE, said=command, reason="a command stands in a code span, word for word")
     for said in quotes:
-        if not (known.quotes(plainly(said)) or _harmless_command(said, known)):
+        if not (known.quotes(said) or harmless(said, known.words)):
             yield Fault(kind=FaultKind.QUOTE, said=said, reason="these words are not in the facts")
-    if not advice:
-        yield from _unproven(prose)
-    prose = _REFERENCE.sub(" ", prose)
-    yield from _actions(prose, known)
-    yield from _names(prose, known)
-    yield from _numbers(prose, known, advice=advice)
+    yield from _references(bare, known)
+    for sentence in _SENTENCE_END.split(prose):
+        yield from _sentence(sentence, quotes, known, advice=advice)
+
+
+def _sentence(sentence: str, quotes: list[str], known: Known, *, advice: bool) -> Iterator[Fault]:
+    said = [quotes[ord(place) - _FIRST_QUOTE] for place in _QUOTED.findall(sentence)]
+    references = REFERENCE.findall(_QUOTED.sub(" ", sentence))
+    plain = REFERENCE.sub(" ", sentence)
+    bare = _QUOTED.sub("``", plain)
+    claim = DATE.search(bare) or SHARE.search(bare) or QUANTITY.search(bare) or re.search(r"\b\d+ times?\b", bare)
+    if claim and not references and not advice:
+        yield Fault(kind=FaultKind.UNPROVEN, said=claim[0], reason="the sentence names no event that proves it")
+    if references:
+        ids = [int(number) for found in references for number in re.findall(r"\d+", found)]
+        yield from _not_in_events(said, DATE.findall(bare), ids, known)
+    for deed in DEED.finditer(plain):
+        action = quotes[ord(deed[2]) - _FIRST_QUOTE]
+        if ACTION.match(action) and not known.did(action, sent=deed[1].lower() == "sent"):
+            yield Fault(kind=FaultKind.ACTION, said=action, reason=f"this was not {deed[1]}, as the facts say")
+    yield from action_claims(bare, known, proven=bool(references) or advice)
+    yield from history_claims(bare, known, advice=advice)
+    yield from name_claims(bare, known)
+    yield from number_claims(bare, known, advice=advice)
 
 
 def _references(prose: str, known: Known) -> Iterator[Fault]:
-    for found in _REFERENCE.finditer(prose):
-        ids = re.findall(r"\d+", found[1] or found[2] or "")
+    for found in REFERENCE.finditer(prose):
+        ids = re.findall(r"\d+", found[0])
         if not ids or any(int(event_id) not in known.event_ids for event_id in ids):
             yield Fault(kind=FaultKind.REFERENCE, said=found[0], reason="there is no such event in this history")
+        elif re.search(r"\d *(?:-|–|to|\.\.) *\d", found[0]):
+            yield Fault(kind=FaultKind.REFERENCE, said=found[0], reason="name each event by itself, not a range")
 
 
-def _harmless_command(said: str, known: Known) -> bool:
-    """A kubectl command that only reads, about names that are known."""
-    return _READING.match(said) is not None and not list(_names(said, known))
-
-
-def _unproven(prose: str) -> Iterator[Fault]:
-    """A sentence with a date, a count or a share names its event."""
-    for sentence in re.split(r"(?<=[.!?])\s+(?=[A-Z`*])", prose):
-        plain = _REFERENCE.sub(" ", sentence)
-        claims = _DATE.search(plain) or _SHARE.search(plain) or re.search(r"\b\d+ times?\b", plain)
-        if claims and not _REFERENCE.search(sentence):
-            yield Fault(kind=FaultKind.UNPROVEN, said=claims[0], reason="the sentence names no event that proves it")
-
-
-def _actions(prose: str, known: Known) -> Iterator[Fault]:
-    for said in _ACTION.findall(prose):
-        if not known.quotes(said.rstrip(".)")):
-            yield Fault(kind=FaultKind.ACTION, said=said, reason="no such action is recorded")
-    for word in _DONE_WORD.findall(prose):
-        if f"{_DONE[word.lower()]}:" not in known.corpus:
-            yield Fault(kind=FaultKind.ACTION, said=word, reason="no such action is recorded")
-
-
-def _names(prose: str, known: Known) -> Iterator[Fault]:
-    """Names of objects: after the word for their kind, or with a hyphen or dot and a digit, as pods and nodes have."""
-    after_kind = {found.rstrip(".") for found in _AFTER_KIND.findall(prose)}
-    anywhere = {found.rstrip(".") for found in _NAME.findall(_DATE.sub(" ", prose))}
-    named = {said for said in after_kind if re.search(r"[-/\d]", said)}
-    named |= {said for said in anywhere if re.search(r"[-/.].*\d|\d.*[-/.]", said)}
-    for said in sorted(named):
-        parts = [part for part in said.split("/") if not re.fullmatch(r"[\d.]+|v\d+", part)]
-        if any(part not in known.words for part in parts if not QUANTITY.fullmatch(part)):
-            yield Fault(kind=FaultKind.NAME, said=said, reason="no object of this name is in the facts")
-    for said in re.findall(r"\b(?:RB_[A-Z_]+|Kube[A-Z]\w+)\b", prose):
-        if said not in known.words:
-            yield Fault(kind=FaultKind.NAME, said=said, reason="no alert or runbook of this name is in the facts")
-
-
-def _numbers(prose: str, known: Known, *, advice: bool) -> Iterator[Fault]:
-    """Dates, clock times, amounts, counts with their nouns; at last whatever number is left."""
-    left = prose
-    faults: list[Fault] = []
-
-    def take(pattern: re.Pattern[str], kind: FaultKind, reason: str, *wrong: str) -> None:
-        nonlocal left
-        faults.extend(Fault(kind=kind, said=said, reason=reason) for said in wrong)
-        left = pattern.sub(" ", left)
-
-    take(_DATE, FaultKind.DATE, "not a moment of this history", *(d for d in _DATE.findall(left) if not known.dates(d)))
-    take(_MONTH_DAY, FaultKind.DATE, "not a day of this history", *_wrong_days(left, known))
-    take(_CLOCK, FaultKind.DATE, "not a time of this history", *(set(_CLOCK.findall(left)) - known.clock_times))
-    weekdays = re.compile(rf"\b(?:{'|'.join(WEEKDAYS)})\b")
-    take(weekdays, FaultKind.DATE, "not a day of this history", *(set(weekdays.findall(left)) - _weekdays(known)))
-    take(DURATION, FaultKind.NUMBER, "no such duration", *(set(DURATION.findall(left)) - known.durations))
-    take(QUANTITY, FaultKind.NUMBER, "no such amount", *(set(QUANTITY.findall(left)) - known.quantities))
-    shares = [found for found in _SHARE.finditer(left) if (int(found[1]), int(found[2])) not in known.shares]
-    take(_SHARE, FaultKind.NUMBER, "not so many of so many", *(found[0] for found in shares))
-    take(_TIMES, FaultKind.NUMBER, "not so many times", *_wrong_times(left, known))
-    counts = [found[0] for found in _COUNT.finditer(left) if int(found[1]) not in known.counts[found[2]]]
-    take(_COUNT, FaultKind.NUMBER, "not so many", *counts)
-    ids = [found[0] for found in _INCIDENT.finditer(left) if int(found[1]) not in known.incident_ids]
-    take(_INCIDENT, FaultKind.REFERENCE, "no such incident in this history", *ids)
-    shares_said = [] if advice else [said for said in _PER_CENT.findall(left) if said not in known.corpus]
-    take(_PER_CENT, FaultKind.NUMBER, "no such share", *shares_said)
-    left = _NAME.sub(lambda found: found[0] if found[0].replace(".", "").isdigit() else " ", left)
-    take(_NUMBER, FaultKind.NUMBER, "no such number", *(set(_NUMBER.findall(left)) - known.numbers))
-    yield from faults
-
-
-def _wrong_times(prose: str, known: Known) -> Iterator[str]:
-    """`fired 6 times`, `six times`, `twice`: by the verb before, where it is one that counts something of its own."""
-    for found in _TIMES.finditer(prose):
-        number = found[2].split()[0].lower()
-        count = 2 if number == "twice" else _WORDS.index(number) if number in _WORDS else int(number)
-        verb = (found[1] or "").lower()
-        if count not in known.counts_of_times.get(verb, known.counts_of_times[TIMES]):
-            yield found[0]
-
-
-def _wrong_days(prose: str, known: Known) -> Iterator[str]:
-    for found in _MONTH_DAY.finditer(prose):
-        month, day = found[1] or found[4], int(found[2] or found[3])
-        wanted = f"-{_MONTHS.split('|').index(month) + 1:02}-{day:02} "
-        if not any(wanted in moment for moment in known.moments):
-            yield found[0]
-
-
-def _weekdays(known: Known) -> set[str]:
-    return {WEEKDAYS[date.fromisoformat(moment[:10]).weekday()] for moment in known.moments}
+def _not_in_events(quotes: list[str], dates: list[str], ids: list[int], known: Known) -> Iterator[Fault]:
+    """What the events that a sentence names do not hold; the incident's own names need no event."""
+    reason = f"not in {', '.join(f'event {event_id}' for event_id in ids)}"
+    for said in quotes:
+        if known.quotes(said) and not known.proves(ids, said):
+            yield Fault(kind=FaultKind.UNPROVEN, said=said, reason=reason)
+    for said in dates:
+        if known.dates(said) and not known.dates(said, ids):
+            yield Fault(kind=FaultKind.UNPROVEN, said=said, reason=reason)

@@ -9,9 +9,12 @@ from typing import Any
 from sre_agent.analysis import evidence_text
 from sre_agent.analysis.checker import SECTIONS
 from sre_agent.analysis.facts import CaseFacts
-from sre_agent.analysis.patterns import Pattern, count_sentence, patterns_of
+from sre_agent.analysis.memory_patterns import LEAK
+from sre_agent.analysis.pattern import Pattern
+from sre_agent.analysis.patterns import count_sentence, patterns_of
 from sre_agent.analysis.texts import counted, moment, quote, reference
 from sre_agent.event import EventType
+from sre_agent.runbook import UNKNOWN_ID
 
 HYPOTHESES = 2
 """More guesses than this confuse; the patterns are all in the history section."""
@@ -27,7 +30,7 @@ def compose(case: CaseFacts) -> str:
         _summary(case, patterns),
         _happened(case),
         _hypothesis(case, patterns),
-        _action(case),
+        _action(case, patterns),
         _why(case),
         _history(case, patterns),
         _follow_ups(case, patterns),
@@ -38,9 +41,9 @@ def compose(case: CaseFacts) -> str:
 def _summary(case: CaseFacts, patterns: list[Pattern]) -> str:
     incident = case.incident
     opened = case.opened_by
-    about = f"{quote(incident.alertname)} on {case.noun} {quote(case.subject)}"
+    place = "" if case.noun == "problem" else f" {case.place}"
     parts = [
-        f"{about} opened incident {incident.id} at {moment(incident.created_at)}"
+        f"{quote(incident.alertname)}{place} opened incident {incident.id} at {moment(incident.created_at)}"
         f"{reference(opened.id if opened else None)}.",
         _outcome(case),
     ]
@@ -59,19 +62,31 @@ def _outcome(case: CaseFacts) -> str:
     state, proof = case.state, reference(case.final.id)
     said = []
     if state["action_taken"]:
-        said.append(f"The agent did {quote(state['action_taken'])}{proof}.")
+        said.append(f"The agent did {quote(state['action_taken'], whole=True)}{proof}.")
     if state["action_recommended"]:
-        said.append(f"The agent recommends {quote(state['action_recommended'])}{proof}.")
+        said.append(f"The agent recommends {quote(state['action_recommended'], whole=True)}{proof}.")
     if state["action_error"]:
         said.append(f"Something failed: {quote(state['action_error'])}{proof}.")
     if not said:
-        reason = next((step.payload["reason"] for step in case.steps if step.payload["reason"]), None)
-        said.append(f"Nothing was changed{f', because {quote(reason)}' if reason else ''}{proof}.")
-    return " ".join(said)
+        subject = "The last run changed nothing" if case.earlier_ends else "Nothing was changed"
+        said.append(f"{subject}{_why_nothing(case) or proof}.")
+    return " ".join(said + evidence_text.earlier_lines(case)[-1:])
+
+
+def _why_nothing(case: CaseFacts) -> str:
+    """What kept the run from changing anything, with the event that says so; empty where none does."""
+    if case.final is not None and case.final.payload["runbook_id"] == UNKNOWN_ID:
+        return f", because no runbook fits the alert{reference(case.final.id)}"
+    for step in case.steps:
+        if step.payload["reason"]:
+            return f", because {quote(step.payload['reason'])}{reference(step.id)}"
+    kept_out = [step for step in case.steps if step.payload["status"] == "skipped"]
+    named = ", ".join(f"{quote(step.payload['step'])}{reference(step.id)}" for step in kept_out)
+    return f", because the {'gate' if len(kept_out) == 1 else 'gates'} of {named} stayed closed" if kept_out else ""
 
 
 def _happened(case: CaseFacts) -> str:
-    lines = evidence_text.alert_lines(case) + evidence_text.step_lines(case)
+    lines = evidence_text.alert_lines(case) + evidence_text.earlier_lines(case) + evidence_text.step_lines(case)
     if not case.events:
         lines.append("The events of this incident are not there any more, so nothing can be said about it.")
     return _bullets(lines)
@@ -90,25 +105,31 @@ def _hypothesis(case: CaseFacts, patterns: list[Pattern]) -> str:
     return "\n\n".join(parts)
 
 
-def _action(case: CaseFacts) -> str:
+def _action(case: CaseFacts, patterns: list[Pattern]) -> str:
     if case.final is None:
         return "Nothing yet: no run has ended."
-    state = case.state
-    if not (state["action_taken"] or state["action_recommended"]):
-        by_hand = evidence_text.commands(case)
-        nothing = f"The agent changed nothing and recommends no change{reference(case.final.id)}."
-        return nothing if not by_hand else f"{nothing}\n\n{_bullets(by_hand)}"
     lines = evidence_text.change_lines(case)
-    if state["action_taken"] and not case.of_run(EventType.VERIFIED):
+    if case.state["action_taken"] and not case.of_run(EventType.VERIFIED):
         lines.append("Whether it helped is not known: nothing was verified after the change.")
-    return _bullets(lines)
+    by_hand = evidence_text.commands(case, leak=_leaks(patterns))
+    if lines:
+        return _bullets(lines + by_hand)
+    whose = "last run" if case.earlier_ends else "agent"
+    nothing = f"The {whose} changed nothing and recommends no change{reference(case.final.id)}."
+    return f"{nothing}\n\n{_bullets(by_hand)}" if by_hand else nothing
+
+
+def _leaks(patterns: list[Pattern]) -> bool:
+    return any(pattern.hypothesis == LEAK for pattern in patterns)
 
 
 def _why(case: CaseFacts) -> str:
     if case.final is None:
         return "No run has ended, so nothing was decided."
-    book = f"Runbook {quote(case.final.payload['runbook_id'])} was walked in mode {quote(case.incident.agent_mode)}"
-    lines = [f"{book}{reference(case.final.id)}."]
+    proof, runbook = reference(case.final.id), case.final.payload["runbook_id"]
+    if runbook == UNKNOWN_ID:
+        return f"No runbook fits the alert, so nothing was looked at or tried{proof}."
+    lines = [f"Runbook {quote(runbook)} was walked in mode {quote(case.incident.agent_mode)}{proof}."]
     return _bullets(lines + evidence_text.judgement_lines(case))
 
 
@@ -137,17 +158,22 @@ def _history(case: CaseFacts, patterns: list[Pattern]) -> str:
 
 
 def _follow_ups(case: CaseFacts, patterns: list[Pattern]) -> str:
+    if case.final is None:
+        return _bullets(["Wait for the run to end, then read on here."])
     state: dict[str, Any] = case.state
+    escalated = next(iter(case.of_run(EventType.ESCALATED)), case.final if state["action_error"] else None)
     lines = []
-    if state.get("action_recommended"):
+    if state["action_recommended"]:
         lines.append("Decide on the recommended change; until then the symptom stays.")
-    if state.get("action_taken"):
+    if state["action_taken"]:
         lines.append("Watch whether the alert resolves; if it does not, the change did not reach the cause.")
-    if case.of_run(EventType.ESCALATED) or state.get("action_error"):
-        lines.append("A person has to look: the agent left the symptom as it is.")
+    if escalated is not None:
+        lines.append(f"A person has to look: the agent cannot go on alone{reference(escalated.id)}.")
+    if not lines:
+        lines.append("Have a person look if the alert keeps firing: the agent does nothing about it.")
     if any(pattern.hypothesis for pattern in patterns):
-        lines.append("Open a ticket for the cause: the next occurrence will look like this one.")
-    return _bullets(lines or ["Nothing, unless the alert keeps firing."])
+        lines.append("Open a ticket for the cause, so that it is found before the alert comes again.")
+    return _bullets(lines)
 
 
 def _bullets(lines: list[str]) -> str:

@@ -1,19 +1,25 @@
 """What one run saw and did, line by line, each with its event. Called by the composer. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sre_agent.analysis.facts import REMEDIATIONS, CaseFacts
+from sre_agent.analysis.facts import CaseFacts
 from sre_agent.analysis.texts import counted, moment, quote, reference
+from sre_agent.diagnosis import ImageCause
 from sre_agent.event import EventType
 from sre_agent.store import EventRow
+from sre_agent.tools.registry import REMEDIATIONS
 
 REASONS = 2
 """So many reasons of one step are quoted, the others are in its event."""
 LINES = 6
-"""So many changes or judgements are listed."""
+"""So many changes of a step, commands or judgements are listed."""
 _TELLING = ("reasons", "problems", "warnings", "reason")
+_UNTOLD = frozenset({"not_ready", "previous_available"})
+"""Answers that another one of the same step says as well."""
+_TOLD_IF_SO = frozenset({"init", "unreachable"})
+_BOOKKEEPING = "metadata.annotations.sre-agent/"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,15 +40,27 @@ def alert_lines(case: CaseFacts) -> list[str]:
     words = notes.get("summary") or notes.get("description") or notes.get("message")
     since = f"firing since {moment(incident.starts_at)}" if incident.starts_at else "firing"
     lines = [f"The alert came, {since}{f': {quote(words)}' if words else ''}{reference(opened.id)}."]
-    about = [("pod", incident.pod), ("container", incident.container), ("node", incident.node)]
-    named = [f"{noun} {quote(name)}" for noun, name in about if name and name != case.subject]
+    about = [("pod", incident.pod), ("container", incident.container)]
+    named = [f"{noun} {quote(name)}" for noun, name in about if name and noun != case.noun]
     if named:
-        lines.append(f"It is about {', '.join(named)}{reference(case.final.id if case.final else opened.id)}.")
+        lines.append(f"It is about {', '.join(named)}{reference(opened.id)}.")
+    if incident.node and case.noun != "node":
+        lines.append(f"The pod was seen on node {quote(incident.node)}{reference((case.final or opened).id)}.")
     repeats = case.of_incident(EventType.WEBHOOK_RECEIVED)[1:]
     if repeats:
         again = f"It was sent {counted(len(repeats), 'time')} again"
         lines.append(f"{again}, the last at {moment(repeats[-1].ts)}{reference(repeats[-1].id)}.")
     return lines
+
+
+def earlier_lines(case: CaseFacts) -> list[str]:
+    """What the runs before the last one did in the same incident."""
+    return [
+        f"An earlier run of this incident did {quote(end.payload['state']['action_taken'], whole=True)}"
+        f"{reference(end.id)}."
+        for end in case.earlier_ends
+        if end.payload["state"]["action_taken"]
+    ][-LINES:]
 
 
 def step_lines(case: CaseFacts) -> list[str]:
@@ -66,17 +84,21 @@ def _step_line(step: EventRow) -> str:
         told = payload["reason"] and not payload["judgements"]  # else it stands with what was decided
         reason = f": {quote(payload['reason'])}" if told else ""
         return f"Step {name} ended {quote(payload['status'])}{reason}{proof}."
-    return f"Step {name} saw {', '.join(_seen(payload['result'] or {})) or 'nothing'}{proof}."
+    return f"Step {name} saw {', '.join(_seen(_result(step))) or 'nothing'}{proof}."
 
 
 def _seen(result: dict[str, Any]) -> Iterator[str]:
-    """The plain answers of a diagnostic, then its reasons."""
+    """The plain answers of a diagnostic, then its reasons, warnings, and the last words of the container."""
     for key, value in result.items():
-        if isinstance(value, bool):
+        if isinstance(value, bool) and key not in _UNTOLD and (value or key not in _TOLD_IF_SO):
             yield f"{quote(key)} {'yes' if value else 'no'}"
         elif key == "cause" and value:
             yield f"cause {quote(value)}"
     yield from (quote(reason) for reason in _reasons(result)[:REASONS])
+    warnings = [event["message"] for event in result.get("events") or () if event["type"] == "Warning"]
+    yield from (f"warning {quote(message)}" for message in list(dict.fromkeys(warnings))[-REASONS:])
+    said = [line for line in result.get("previous_lines") or result.get("lines") or () if line.strip()]
+    yield from (f"last log line {quote(line)}" for line in said[-1:])
 
 
 def _reasons(result: dict[str, Any]) -> list[str]:
@@ -89,50 +111,67 @@ def _reasons(result: dict[str, Any]) -> list[str]:
 
 def symptom(case: CaseFacts) -> Symptom:
     """What was wrong, by the step that says most about it."""
-    for tool, read in _SYMPTOMS:
+    for tool, read, unknown, would_tell in _SYMPTOMS:
         for step in case.steps:
-            result = step.payload["result"] or {}
-            if step.payload["tool"] == tool and (sentence := read(result, reference(step.id))):
-                unknown, would_tell = _OPEN[tool]
+            if step.payload["tool"] == tool and (sentence := read(step, reference(step.id))):
                 return Symptom(sentence=sentence, unknown=unknown, would_tell=would_tell)
-    unknown, would_tell = _OPEN[""]
-    return Symptom(sentence="", unknown=unknown, would_tell=would_tell)
+    return Symptom(
+        sentence="",
+        unknown="the cause, because no step of the run saw one.",
+        would_tell="the Kubernetes events and logs of the time before the alert, and what was deployed then.",
+    )
 
 
-def _memory(result: dict[str, Any], proof: str) -> str:
-    if not result.get("reasons"):
-        return ""
-    limit = f"; its memory limit was {quote(result['limit_before'])}" if result.get("limit_before") else ""
-    return f"The container needs more memory than it may use: {quote(result['reasons'][0])}{limit}{proof}."
+def _result(step: EventRow) -> dict[str, Any]:
+    return step.payload["result"] or {}
 
 
-def _kill(result: dict[str, Any], proof: str) -> str:
-    if not result.get("oom_detected"):
+def _memory(step: EventRow, proof: str) -> str:
+    result = _result(step)
+    limit = quote(result["limit_before"]) if result.get("limit_before") else ""
+    if result.get("reasons"):
+        had = f"; the memory limit in its template was {limit}" if limit else ""
+        return f"The container needs more memory than it may use: {quote(result['reasons'][0])}{had}{proof}."
+    if limit and step.payload["status"] in {"done", "proposed"}:
+        return f"The container comes close to its memory limit of {limit}{proof}."
+    return ""
+
+
+def _kill(step: EventRow, proof: str) -> str:
+    result = _result(step)
+    if not (result.get("oom_detected") and result.get("reasons")):
         return ""
     return f"The container needs more memory than it may use: {quote(result['reasons'][0])}{proof}."
 
 
-def _image(result: dict[str, Any], proof: str) -> str:
-    return f"The image cannot be pulled, cause {quote(result['cause'])}{proof}." if result.get("cause") else ""
+def _no_such_image(step: EventRow, proof: str) -> str:
+    cause = _result(step).get("cause")
+    return _unpulled(cause, proof) if cause in {ImageCause.NOT_FOUND, ImageCause.INVALID_NAME} else ""
 
 
-def _node(result: dict[str, Any], proof: str) -> str:
-    problems = result.get("problems") or ()
-    return f"The node reports {', '.join(map(quote, problems[:1]))}{proof}." if problems else ""
+def _image(step: EventRow, proof: str) -> str:
+    cause = _result(step).get("cause")
+    return _unpulled(cause, proof) if cause else ""
 
 
-def _node_ready(result: dict[str, Any], proof: str) -> str:
+def _unpulled(cause: str, proof: str) -> str:
+    return f"The image cannot be pulled, cause {quote(cause)}{proof}."
+
+
+def _not_ready(step: EventRow, proof: str) -> str:
+    result = _result(step)
     return f"The node is not Ready: {quote(result['reason'])}{proof}." if result.get("not_ready") else ""
 
 
-_SYMPTOMS = (
-    ("increase_memory_limit", _memory),
-    ("check_oom", _kill),
-    ("fix_imagepullbackoff", _image),
-    ("check_imagepullbackoff", _image),
-    ("get_node_conditions", _node),
-    ("get_node_ready", _node_ready),
-)
+def _conditions(step: EventRow, proof: str) -> str:
+    problems = _result(step).get("problems") or ()
+    return f"The node reports {', '.join(map(quote, problems[:REASONS]))}{proof}." if problems else ""
+
+
+def _cordoned(step: EventRow, proof: str) -> str:
+    return f"The node is cordoned{proof}." if _result(step).get("unschedulable") else ""
+
+
 _MEMORY_OPEN = (
     "whether the limit is too small for its load, or memory is never given back.",
     "the memory usage over hours under a steady load; a heap profile.",
@@ -141,46 +180,61 @@ _IMAGE_OPEN = (
     "who changed the image reference, and whether the image was ever pushed.",
     "the registry's log of pushes, and the rollout history of the workload.",
 )
+_REGISTRY_OPEN = (
+    "why the pull fails although the reference may be right: the registry, the way to it, or the rights there.",
+    "a pull of the same image from another node, the registry's own state, and the pull secret of the workload.",
+)
 _NODE_OPEN = (
     "why the node got there: hardware, kernel, kubelet or network.",
     "the logs of kubelet and kernel on the node, and its provider's events.",
 )
-_OPEN = {
-    "increase_memory_limit": _MEMORY_OPEN,
-    "check_oom": _MEMORY_OPEN,
-    "fix_imagepullbackoff": _IMAGE_OPEN,
-    "check_imagepullbackoff": _IMAGE_OPEN,
-    "get_node_conditions": _NODE_OPEN,
-    "get_node_ready": _NODE_OPEN,
-    "": (
-        "the cause: no step of the run saw one.",
-        "the Kubernetes events and logs of the time before the alert, and what was deployed then.",
-    ),
-}
+_CORDON_OPEN = (
+    "who cordoned the node, and why.",
+    "the audit log of the API server, and whoever maintains the node.",
+)
+_SYMPTOMS: tuple[tuple[str, Callable[[EventRow, str], str], str, str], ...] = (
+    ("increase_memory_limit", _memory, *_MEMORY_OPEN),
+    ("check_oom", _kill, *_MEMORY_OPEN),
+    ("fix_imagepullbackoff", _no_such_image, *_IMAGE_OPEN),
+    ("check_imagepullbackoff", _no_such_image, *_IMAGE_OPEN),
+    ("fix_imagepullbackoff", _image, *_REGISTRY_OPEN),
+    ("check_imagepullbackoff", _image, *_REGISTRY_OPEN),
+    ("get_node_ready", _not_ready, *_NODE_OPEN),
+    ("get_node_conditions", _conditions, *_NODE_OPEN),
+    ("get_node_ready", _cordoned, *_CORDON_OPEN),
+)
+"""Most telling first: tool, what its step saw (empty where nothing), what stays open, what would tell.
+
+The conditions of a node that does not answer are all unknown: that it is not Ready says more.
+"""
 
 
 def change_lines(case: CaseFacts) -> list[str]:
     """Each change that was made or recommended: what, from what to what, what the cluster said, the command."""
     outcomes = {event.payload["action_id"]: event for event in case.of_run(EventType.OUTCOME)}
     lines = [
-        f"Sent {quote(intent.payload['action'])}{reference(intent.id)}, outcome {_said(outcomes, intent)}."
+        f"Sent {quote(intent.payload['action'], whole=True)}{reference(intent.id)}, outcome {_said(outcomes, intent)}."
         for intent in case.of_run(EventType.INTENT)
     ]
     for step in case.steps:
-        result = step.payload["result"] or {}
-        if step.payload["status"] not in {"done", "proposed"} or not result.get("action"):
+        result, status = _result(step), step.payload["status"]
+        if status not in {"done", "proposed"} or not result.get("action"):
             continue
-        verb = "Recommended" if step.payload["status"] == "proposed" else "Changed"
-        for change in result.get("diff") or ():
+        verb = "Recommended" if status == "proposed" else "Changed"
+        changes = [change for change in result.get("diff") or () if not change["path"].startswith(_BOOKKEEPING)]
+        for change in changes[:LINES]:
             where = f"{quote(change['path'])} from {_value(change['before'])} to {_value(change['after'])}"
             lines.append(f"{verb}: {where}{reference(step.id)}.")
-        if step.payload["status"] == "proposed":
-            lines.append(f"{quote(result['action'])}, by hand: {quote(result['kubectl'])}{reference(step.id)}.")
-    return lines[:LINES]
+        if len(changes) > LINES:
+            lines.append(f"{verb}, too: all that the event lists beside these{reference(step.id)}.")
+        if status == "proposed":
+            action, command = quote(result["action"], whole=True), quote(result["kubectl"], whole=True)
+            lines.append(f"{action}, by hand: {command}{reference(step.id)}.")
+    return lines
 
 
 def _value(value: str | None) -> str:
-    return "nothing" if value is None else quote(value)
+    return "nothing" if value is None else quote(value, whole=True)
 
 
 def _said(outcomes: dict[int, EventRow], intent: EventRow) -> str:
@@ -191,24 +245,33 @@ def _said(outcomes: dict[int, EventRow], intent: EventRow) -> str:
     return f"{quote(outcome.payload['outcome'])}{detail}{reference(outcome.id)}"
 
 
-def commands(case: CaseFacts) -> list[str]:
-    """What a person could type where the agent did not act."""
-    found = {
-        command: step.id
-        for step in case.steps
-        for command in [
-            *(judgement["by_hand"] for judgement in step.payload["judgements"]),
-            (step.payload["result"] or {}).get("kubectl") if step.payload["status"] == "refused" else None,
-        ]
-        if command
-    }
-    return [f"By hand: {quote(command)}{reference(event_id)}." for command, event_id in list(found.items())[:LINES]]
+def commands(case: CaseFacts, *, leak: bool) -> list[str]:
+    """What a person could type where the agent did not act. Where memory leaks, more of it gains nothing but time."""
+    found: dict[str, str] = {}
+    for step in [step for step in case.steps if step.payload["status"] != "proposed"]:  # whose command is said there
+        judgements = step.payload["judgements"]
+        offered = [judgement["by_hand"] for judgement in judgements]
+        if step.payload["status"] == "refused":
+            offered.append(_result(step).get("kubectl"))
+        capped = any(judgement["rule"] == "memory-cap" for judgement in judgements)
+        stopgap = step.payload["tool"] == "increase_memory_limit" and (leak or capped)
+        how = "By hand, to gain time and not as a cure" if stopgap else "By hand"
+        for command in filter(None, offered):
+            found.setdefault(command, f"{how}: {quote(command, whole=True)}{reference(step.id)}.")
+    return list(found.values())[:LINES]
 
 
 def judgement_lines(case: CaseFacts) -> list[str]:
-    """What spoke against a change and what would allow it; that nothing did, where something was changed."""
+    """What spoke against a change and what would allow it; that nothing did, where something was changed.
+
+    The gates that kept a change out are said where no other step made one.
+    """
     lines = []
+    acted = case.state.get("action_taken") or case.state.get("action_recommended")
     for step in case.steps:
+        if step.payload["status"] == "skipped" and step.payload["tool"] in REMEDIATIONS and not acted:
+            closed = f"The gate of {quote(step.payload['step'])} is closed"
+            lines.append(f"{closed}: {quote(step.payload['gate'])}{reference(step.id)}.")
         against = [entry for entry in step.payload["judgements"] if entry["verdict"] != "allow"]
         for entry in against:
             rule = f"{quote(entry['rule'])} says {quote(entry['verdict'])}: {quote(entry['reason'])}"

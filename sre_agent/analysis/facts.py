@@ -9,21 +9,11 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
+from sre_agent.analysis.texts import quote
 from sre_agent.event import EventType
 from sre_agent.incident import Incident
 from sre_agent.store import EventRow, Store
 from sre_agent.store.history_rows import PatternFacts
-
-REMEDIATIONS = {
-    "increase_memory_limit": "patch_memory_limit",
-    "fix_imagepullbackoff": "patch_image",
-    "delete_pod": "delete_pod",
-    "cordon_node": "cordon_node",
-    "uncordon_node": "uncordon_node",
-    "drain_node": "drain_node",
-    "rollback_deployment": "rollback_deployment",
-}
-"""Each remediation tool with the word its action strings begin with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +66,16 @@ class CaseFacts:
         if what:
             return "/".join(part for part in (incident.namespace, what) if part)
         return incident.node or incident.dedup_key
+
+    @cached_property
+    def earlier_ends(self) -> list[EventRow]:
+        """How the runs before the last one ended, oldest first."""
+        return [event for event in self.of_incident(EventType.FINAL) if event.run_id != self.run_id]
+
+    @property
+    def place(self) -> str:
+        """Where the alert fired, for a sentence; an alert about nothing known has only its labels."""
+        return "with these labels" if self.noun == "problem" else f"on {self.noun} {quote(self.subject)}"
 
     @property
     def noun(self) -> str:

@@ -4,34 +4,47 @@ Made from the facts by `checker`, once for each text. Protects one rule: what is
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sre_agent.analysis.facts import CaseFacts
-from sre_agent.analysis.patterns import rising_chain
+from sre_agent.analysis.forms import ACTION_WORDS, DURATION, NUMBER, QUANTITY
+from sre_agent.analysis.memory_patterns import field_of, rising_chain
+from sre_agent.analysis.proofs import Proofs, leaves, proofs_of
 from sre_agent.analysis.texts import CUT, plainly, span
+from sre_agent.event import EventType
 from sre_agent.times import duration_text
+from sre_agent.tools.registry import REMEDIATIONS
 
-QUANTITY = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?:[KMGTPE]i?|m)(?![\w])")
-DURATION = re.compile(r"(?<![\w.:-])(?:\d+[dhms])+(?!\w)")
 _STAMP = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2})?(?:\.\d+)?(?:Z|[+-]\d{2}:?\d{2})?")
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-_NUMBER = re.compile(r"(?<![\w.-])\d+(?:\.\d+)?(?![\w-])")
 
-TIMES = ""
+ANY_VERB = ""
 """The key of `counts_of_times` for verbs that are not listed."""
 _FIRED = ("fired", "triggered", "occurred", "happened", "recurred", "seen", "firing")
 _RAISED = ("raised", "increased", "doubled")
+_OF_TIMES = frozenset({"raise", "alert", "action", "attempt", "run"})
+"""Nouns that count what also happened so many times."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
-    """What may be said. `counts` holds numbers by their noun in the singular, `counts_of_times` by the verb before."""
+    """What may be said. `counts` holds numbers by their noun in the singular, `counts_of_times` by the verb before.
+
+    `done` are the words of actions that were done, `done_actions` and `sent_actions` whole action strings.
+    """
 
     event_ids: frozenset[int]
     incident_ids: frozenset[int]
+    occurrences: int
+    ended: bool
+    verified: bool
+    done: frozenset[str]
+    done_actions: frozenset[str]
+    sent_actions: frozenset[str]
     moments: frozenset[str]
     counts: Mapping[str, frozenset[int]]
     counts_of_times: Mapping[str, frozenset[int]]
@@ -42,61 +55,102 @@ class Known:
     words: frozenset[str]
     clock_times: frozenset[str]
     corpus: str
+    proofs: Proofs
 
     def quotes(self, said: str) -> bool:
         """Whether a quote stands in the facts word for word; one that was cut, up to the cut."""
-        cut = said.endswith(CUT)
-        wanted = re.escape(said.removesuffix(CUT))
-        return re.search(rf"(?<![\w-]){wanted}" + ("" if cut else r"(?![\w-])"), self.corpus) is not None
+        return _holds(self.corpus, said)
 
-    def dates(self, said: str) -> bool:
-        """Whether a moment, written to the day, the minute or the second, is one of those that are known."""
-        return any(moment.startswith(said.replace("T", " ")) for moment in self.moments)
+    def proves(self, event_ids: Iterable[int], said: str) -> bool:
+        """Whether a quote stands in one of these events, or is one of the incident's own names."""
+        return any(_holds(corpus, said) for corpus in self.proofs.texts(event_ids))
+
+    def dates(self, said: str, event_ids: Iterable[int] | None = None) -> bool:
+        """Whether a moment, written to the day, the minute or the second, is known, or known from these events."""
+        moments = self.moments if event_ids is None else set(map(_second, self.proofs.moments(event_ids)))
+        return any(moment.startswith(said.replace("T", " ")) for moment in moments)
+
+    def did(self, actions: str, *, sent: bool) -> bool:
+        """Whether each of these action strings (`;` between them) was done, or at least sent."""
+        known = self.done_actions | self.sent_actions if sent else self.done_actions
+        return all(action in known for action in actions.split("; "))
+
+    def counts_of(self, number: str, noun: str) -> bool:
+        """Whether the facts say so many of these: `2 ready replicas`, `evicted=2`."""
+        if noun in _OF_TIMES and int(number) in self.counts_of_times[ANY_VERB]:
+            return True
+        said = rf"(?<![\w.-]){number}(?: [\w.-]+)? {noun}|(?:evicted|left)={number}\b"
+        return re.search(said, self.corpus, re.IGNORECASE) is not None
 
 
 def known_of(case: CaseFacts) -> Known:
     """What is known of a case."""
-    values = list(_leaves([case.incident, [_of_event(event) for event in case.events], case.past]))
+    values = list(leaves([case.incident, [_of_event(event) for event in case.events], case.past]))
     said = [plainly(value) for value in values if isinstance(value, str)]
     said += [case.subject, *(f"{entry.namespace}/{entry.workload}" for entry in case.past.neighbours)]
     said += [part for step in case.past.raises for part in re.split("[:→]", step.action)]
     corpus = "\n".join(said)
     moments = [value for value in values if isinstance(value, datetime)] + list(_stamps(corpus))
+    done = set(_done_actions(case))
     return Known(
-        event_ids=frozenset(_event_ids(case)),
+        event_ids=frozenset({event.id for event in case.events} | set(_ids_in(case.past))),
         incident_ids=frozenset({case.incident.id, case.past.first.incident_id, case.past.last.incident_id}),
-        moments=frozenset(f"{moment:%Y-%m-%d %H:%M:%S}" for moment in moments),
+        occurrences=case.past.occurrences,
+        ended=case.incident.resolved_at is not None,
+        verified=bool(case.of_incident(EventType.VERIFIED)),
+        done=frozenset(_done_words(case, done)),
+        done_actions=frozenset(done),
+        sent_actions=frozenset(event.payload["action"] for event in case.of_incident(EventType.INTENT)),
+        moments=frozenset(map(_second, moments)),
         counts=_counts(case),
         counts_of_times=_times(case),
         shares=frozenset(_shares(case)),
-        numbers=frozenset(_NUMBER.findall(corpus)) | {str(value) for value in values if isinstance(value, int)},
+        numbers=frozenset(NUMBER.findall(corpus)) | {str(value) for value in values if isinstance(value, int)},
         durations=frozenset(_durations(case)) | frozenset(DURATION.findall(corpus)),
         quantities=frozenset(QUANTITY.findall(corpus)),
         words=frozenset(word.rstrip(".") for word in _WORD.findall(corpus)),
         clock_times=frozenset(f"{moment:%H:%M}" for moment in moments) | frozenset(_hours(case)),
         corpus=corpus,
+        proofs=proofs_of(case),
     )
+
+
+def _holds(corpus: str, said: str) -> bool:
+    """Whether the words stand there as words; the plain look first, because it is the quick one."""
+    wanted = said.removesuffix(CUT)
+    if wanted not in corpus:
+        return False
+    end = "" if wanted != said else r"(?![\w-])"
+    return re.search(rf"(?<![\w-]){re.escape(wanted)}{end}", corpus) is not None
+
+
+def _second(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S}"
+
+
+def _done_actions(case: CaseFacts) -> Iterator[str]:
+    """The action strings of what was done: in this incident by its outcomes and ends, in the past by the facts."""
+    intents = {event.payload["action_id"]: event.payload["action"] for event in case.of_incident(EventType.INTENT)}
+    for event in case.of_incident(EventType.OUTCOME):
+        if event.payload["outcome"] == "done" and event.payload["action_id"] in intents:
+            yield intents[event.payload["action_id"]]
+    for end in case.of_incident(EventType.FINAL):
+        yield from (end.payload["state"]["action_taken"] or "").split("; ")
+    yield from (step.action for step in case.past.raises)
+    yield from [case.past.undone.action] if case.past.undone else []
+
+
+def _done_words(case: CaseFacts, done: set[str]) -> Iterator[str]:
+    """The words that those actions begin with; a node that somebody cordoned is cordoned, too."""
+    yield from ACTION_WORDS.intersection(action.partition(":")[0] for action in done)
+    yield from (REMEDIATIONS[entry.tool].action_word for entry in case.past.tried if entry.tool in REMEDIATIONS)
+    if any((step.payload["result"] or {}).get("unschedulable") is True for step in case.of_incident(EventType.STEP)):
+        yield REMEDIATIONS["cordon_node"].action_word
 
 
 def _of_event(event: Any) -> list[Any]:
     """What an event says of the world; an earlier analysis proves nothing."""
     return [event.ts, [] if event.event_type == "analysis" else event.payload]
-
-
-def _leaves(value: Any) -> Iterator[Any]:
-    """Every plain value in nested dataclasses, mappings and lists, the keys of mappings too."""
-    if isinstance(value, Mapping):
-        yield from value
-        for inner in value.values():
-            yield from _leaves(inner)
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            yield from _leaves(inner)
-    elif is_dataclass(value):
-        for field in fields(value):
-            yield from _leaves(getattr(value, field.name))
-    elif value is not None and not isinstance(value, bool):
-        yield value
 
 
 def _stamps(corpus: str) -> Iterator[datetime]:
@@ -107,11 +161,6 @@ def _stamps(corpus: str) -> Iterator[datetime]:
         except ValueError:
             continue
         yield moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-
-
-def _event_ids(case: CaseFacts) -> Iterator[int]:
-    yield from (event.id for event in case.events)
-    yield from _ids_in(case.past)
 
 
 def _ids_in(value: Any) -> Iterator[int]:
@@ -133,16 +182,17 @@ def _times(case: CaseFacts) -> dict[str, frozenset[int]]:
     past = case.past
     repeats = len([event for event in case.events if event.event_type == "webhook_received"]) - 1
     by_verb = {
-        "tried": {entry.times for entry in past.tried},
-        "replaced": {past.undone.times} if past.undone else set(),
+        "after": {entry.times for entry in past.tried},
+        "undone": {past.undone.times} if past.undone else set(),
         "came": {past.recent.times} if past.recent else set(),
         "sent": {repeats},
         "change": {past.recommended.times} if past.recommended else set(),
     }
     by_verb |= {verb: {past.occurrences} for verb in _FIRED}
-    by_verb |= {verb: {len(rising_chain(past.raises)), len(past.raises)} for verb in _RAISED}
+    by_container = Counter(map(field_of, past.raises))
+    by_verb |= {verb: {len(rising_chain(past.raises)), *by_container.values()} for verb in _RAISED}
     return {verb: frozenset(counts) for verb, counts in by_verb.items()} | {
-        TIMES: frozenset(count for counts in by_verb.values() for count in counts)
+        ANY_VERB: frozenset(count for counts in by_verb.values() for count in counts)
     }
 
 
@@ -155,6 +205,7 @@ def _counts(case: CaseFacts) -> dict[str, frozenset[int]]:
         "workload": {past.neighbour_workloads},
         "incident": {past.alert_total.incidents if past.alert_total else 0, past.occurrences},
         "day": {past.hours.days if past.hours else 0, apart // timedelta(days=1)},
+        "month": {apart // timedelta(days=30)},
         "week": {past.weekday.weeks if past.weekday else 0, apart // timedelta(days=7), round(apart.days / 7)},
         "hour": {apart // timedelta(hours=1)},
         "minute": {apart // timedelta(minutes=1)},

@@ -7,7 +7,7 @@ neither forge a reference nor a heading.
 from datetime import datetime, timedelta
 
 QUOTE_LENGTH = 160
-"""The longest quote, in characters: a reason is said, a stack trace is not."""
+"""The longest quote, in characters: a reason is said, a stack trace is not. Commands and actions are never cut."""
 CUT = "…"
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -19,10 +19,10 @@ def reference(*event_ids: int | None) -> str:
     return "".join(f" [event {event_id}]" for event_id in known)
 
 
-def quote(text: object) -> str:
-    """A code span: on one line, without backticks, cut at QUOTE_LENGTH."""
+def quote(text: object, *, whole: bool = False) -> str:
+    """A code span: on one line, without backticks, cut at QUOTE_LENGTH unless it is of use as a whole only."""
     plain = plainly(str(text))
-    return f"`{plain if len(plain) <= QUOTE_LENGTH else plain[: QUOTE_LENGTH - 1].rstrip() + CUT}`"
+    return f"`{plain if whole or len(plain) <= QUOTE_LENGTH else plain[: QUOTE_LENGTH - 1].rstrip() + CUT}`"
 
 
 def plainly(text: str) -> str:

@@ -7,6 +7,7 @@ import typer
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from sre_agent.settings import Settings
     from sre_agent.store.audit import BrokenRow, Proved, PruneReport
 
 MOST_BROKEN = 20
@@ -85,13 +86,15 @@ def verify_audit(as_json: Annotated[bool, typer.Option("--json", help="One JSON 
                 "incidents": proved.incidents,
                 "events": proved.events,
                 "checkpoints": proved.checkpoints,
-                "broken": [{"incident_id": row.incident_id, "seq": row.seq, "what": row.what} for row in broken],
+                "broken": [
+                    {"incident_id": row.incident_id, "seq": row.seq, "event_id": row.event_id, "what": row.what}
+                    for row in broken
+                ],
             }
         )
         return 1 if broken else 0
     for row in broken[:MOST_BROKEN]:
-        place = f"incident {row.incident_id}" + ("" if row.seq is None else f", event seq {row.seq}")
-        typer.echo(f"broken: {place}: {row.what}")
+        typer.echo(f"broken: {_place(row)}: {row.what}")
     if len(broken) > MOST_BROKEN:
         typer.echo(f"broken: {len(broken) - MOST_BROKEN} incidents more; --json names all")
     typer.echo(
@@ -113,13 +116,18 @@ def prune(
     import asyncio
     from datetime import UTC, datetime
 
+    from sre_agent import agent
     from sre_agent.cli.moments import parse_moment
-    from sre_agent.cli.output import print_json
+    from sre_agent.cli.output import load_settings, print_json, say
 
     limit = parse_moment(before, option="--before", now=datetime.now(UTC))
-    removed = asyncio.run(_prune(limit, yes))
-    if removed is None:
-        return 1
+    settings = load_settings()
+    with agent.database(settings):  # stays up while the person thinks
+        found = asyncio.run(_prunable(settings, limit))
+        if found.incidents and not yes and not _agreed(found, limit):
+            say("nothing was removed")
+            return 1
+        removed = asyncio.run(_prune(settings, limit, found)) if found.incidents else found
     if as_json:
         print_json({"before": limit.isoformat(), "removed": {"incidents": removed.incidents, "events": removed.events}})
     else:
@@ -144,20 +152,21 @@ async def _verify() -> "tuple[list[BrokenRow], Proved]":
         return await store.audit.verify(progress=progress), told
 
 
-async def _prune(before: "datetime", yes: bool) -> "PruneReport | None":
-    """Counts, asks and removes; None where the answer was no."""
+async def _prunable(settings: "Settings", before: "datetime") -> "PruneReport":
+    from sre_agent import agent
+
+    async with agent.open_store(settings) as store:
+        return await store.audit.prunable(before)
+
+
+async def _prune(settings: "Settings", before: "datetime", found: "PruneReport") -> "PruneReport":
+    """Removes, and says how far it is of what was found."""
     from datetime import UTC, datetime
 
     from sre_agent import agent
-    from sre_agent.cli.output import load_settings, say
+    from sre_agent.cli.output import say
 
-    async with agent.open_store(load_settings()) as store:
-        found = await store.audit.prunable(before)
-        if not found.incidents:
-            return found
-        if not yes and not _agreed(found, before):
-            say("nothing was removed")
-            return None
+    async with agent.open_store(settings) as store:
         return await store.audit.prune(
             before, now=datetime.now(UTC), progress=lambda report: say(f"{report.incidents} of {found.incidents} …")
         )
@@ -167,12 +176,18 @@ def _agreed(found: "PruneReport", before: "datetime") -> bool:
     """Asks on a terminal. Raises BadInput where nobody can be asked."""
     import sys
 
+    from sre_agent.cli.output import ask
     from sre_agent.errors import BadInput
 
     what = f"remove {_size(found)}, resolved before {before:%Y-%m-%d %H:%M} UTC, for good"
     if not sys.stdin.isatty():
         raise BadInput(f"this would {what}; nobody can be asked here: add --yes")
-    return typer.confirm(what[0].upper() + what[1:] + "?", err=True)
+    return ask(what[0].upper() + what[1:] + "?")
+
+
+def _place(row: "BrokenRow") -> str:
+    number = "" if row.seq is None else f", event seq {row.seq}"
+    return f"incident {row.incident_id}{number}" + ("" if row.event_id is None else f" [event {row.event_id}]")
 
 
 def _size(report: "PruneReport") -> str:

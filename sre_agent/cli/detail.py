@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from sre_agent.cli.story import line, tell_step, wrapped
+from sre_agent.redaction import redact_text
 from sre_agent.run import Judgement, StepRecord, StepStatus, Verdict
 
 PAST_SHOWN = 10
@@ -29,9 +30,8 @@ Document = Mapping[str, Any]
 def tell_detail(out: Console, document: Document, *, timeline: bool) -> None:
     """Prints one incident: the answer, its steps, the change, the past, the newest analysis, perhaps the timeline."""
     incident = document["incident"]
-    out.rule(
-        Text(f" incident {incident['id']} · {incident['alertname'] or 'alert without a name'} ", "bold"), characters="─"
-    )
+    name = redact_text(incident["alertname"] or "alert without a name")
+    out.rule(Text(f" incident {incident['id']} · {name} ", "bold"), characters="─")
     wrapped(out, answer(document), first="", rest="", style="bold")
     out.print()
     _tell_facts(out, incident)
@@ -62,7 +62,7 @@ def answer(document: Document) -> str:
         return f"The agent recommends {incident['action_recommended']} and changed nothing. {state}"
     if not _last_state(document):
         return f"No run has ended yet. {state}"
-    refused = [step for step in _last_state(document)["rb_steps"] if step["status"] == "refused"]
+    refused = [step for step in _last_state(document).get("rb_steps", ()) if step["status"] == "refused"]
     why = refused[0]["reason"] if refused else None
     return f"The agent changed nothing{f': {why}' if why else ''}. {state}"
 
@@ -93,15 +93,16 @@ def _judgement(entry: Document) -> Judgement:
 
 
 def _last_state(document: Document) -> dict[str, Any]:
-    """What the newest run came to; empty before one has ended."""
-    finals = [event["payload"]["state"] for event in document["events"] if event["event_type"] == "final"]
-    return finals[-1] if finals else {}
+    """What the newest run came to; empty before one has ended, and where its event was tampered with."""
+    finals = [event["payload"] for event in document["events"] if event["event_type"] == "final"]
+    state: dict[str, Any] = finals[-1].get("state", {}) if finals else {}
+    return state
 
 
 def _tell_facts(out: Console, incident: Document) -> None:
     names = ("namespace", "pod", "container", "workload", "node")
     line(out, "where", " · ".join(f"{name} {incident[name]}" for name in names if incident[name]) or "no object named")
-    line(out, "runbook", f"{incident['runbook_id']}, mode {incident['agent_mode']}")
+    line(out, "runbook", f"{incident['runbook_id'] or 'none'}, mode {incident['agent_mode']}")
     line(out, "severity", incident["severity"] or "none")
     for label, key in (("alert since", "starts_at"), ("opened", "created_at"), ("updated", "updated_at")):
         if incident[key] is not None:
@@ -201,11 +202,20 @@ def _tell_timeline(out: Console, events: Sequence[Document]) -> None:
 
 
 def what_happened(event: Document) -> str:
-    """One event in a line; a type without a form of its own as JSON, shortened."""
+    """One event in a line; one without a form of its own, or out of its form, as JSON, shortened."""
+    try:
+        said = _in_its_form(event)
+    except KeyError:  # somebody changed it, which `db verify-audit` says; it is shown as it is
+        said = None
+    return said or textwrap.shorten(json.dumps(event["payload"], ensure_ascii=False), _SHORT, placeholder="…")
+
+
+def _in_its_form(event: Document) -> str | None:
     said = event["payload"]
     match event["event_type"]:
         case "webhook_received":
-            return f"fingerprint {said['fingerprint']}, since {said['startsAt'] or 'no time given'}"
+            since = moment(said["startsAt"]) if said["startsAt"] else "no time given"
+            return f"fingerprint {said['fingerprint']}, since {since}"
         case "step":
             return f"{said['step']} {said['status']}" + (f": {said['reason']}" if said["reason"] else "")
         case "intent":
@@ -221,7 +231,7 @@ def what_happened(event: Document) -> str:
         case "analysis":
             return "written again" if said["regenerated"] else "written"
         case _:
-            return textwrap.shorten(json.dumps(said, ensure_ascii=False), _SHORT, placeholder="…")
+            return None
 
 
 def moment(text: str) -> str:

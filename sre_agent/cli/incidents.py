@@ -70,10 +70,11 @@ def incidents(
         print_json({"incidents": listed, "next_cursor": page.next_cursor})
         return 0
     _print_table(page)
-    if not page.incidents:
-        say("no incident fits" if filters != IncidentFilters() else "no incident is stored yet")
-    elif page.next_cursor is not None:
+    if page.next_cursor is not None:
         say(f"more: add --cursor {page.next_cursor}")
+    elif not page.incidents:
+        asked = filters != IncidentFilters() or cursor is not None or offset
+        say("no incident fits" if asked else "no incident is stored yet")
     return 0
 
 
@@ -135,6 +136,8 @@ def _user() -> str:
 
 def _print_table(page: "Page") -> None:
     """Two lines for each incident, more where a name is long: nothing that a reader may have to copy is cut."""
+    from rich.cells import cell_len
+
     from sre_agent.cli.output import console
     from sre_agent.cli.story import wrapped
 
@@ -150,7 +153,7 @@ def _print_table(page: "Page") -> None:
         name = f"{incident.alertname or 'alert without a name'}  {where(incident)}"
         wrapped(out, name, first=first, rest=rest, style="bold")
         about, done = f"{how_it_stands(incident)}:", what_was_done(incident)
-        fits = len(f"{rest}{about} {done}") <= out.width
+        fits = cell_len(f"{rest}{about} {done}") <= out.width
         for text in (f"{about} {done}",) if fits else (about, done):
             wrapped(out, text, first=rest, rest=rest, style=_SEVERITIES.get(incident.severity or "", "dim"))
 

@@ -1,5 +1,6 @@
 """How commands print: data to stdout, everything else to stderr, colour on terminals only."""
 
+import codecs
 import json
 import os
 import shutil
@@ -17,13 +18,21 @@ QUIET = "WARNING"
 
 
 def print_json(document: Any) -> None:
-    """One JSON document on stdout."""
-    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    """One JSON document on stdout, in pure ASCII where the locale is not UTF-8."""
+    plain = codecs.lookup(sys.stdout.encoding).name != "utf-8"
+    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=plain) + "\n")
 
 
 def say(text: str) -> None:
     """One line for the person, on stderr."""
     sys.stderr.write(text + "\n")
+
+
+def ask(question: str) -> bool:
+    """A yes or no from stdin; no answer is a no. Not to be asked inside an event loop, where ctrl-C would wait."""
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
 def width() -> int:

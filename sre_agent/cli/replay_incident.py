@@ -52,6 +52,7 @@ def _document(replayed: "Replayed") -> dict[str, Any]:
             "mode": stored.mode.value,
             "settings": {name: {"then": then, "today": today} for name, (then, today) in _settings(replayed)},
             "incomplete": stored.missing,
+            "later_runs": stored.later_runs,
         },
     }
     if isinstance(result, RunRecord):
@@ -65,6 +66,8 @@ def _tell_differences(out: "Console", replayed: "Replayed") -> None:
     from sre_agent.cli.story import line, wrapped
 
     out.rule(Text(" what is different ", "bold"), characters="─")
+    if replayed.stored.later_runs:
+        line(out, "not the last", f"{replayed.stored.later_runs} later run(s) of the incident left no evidence")
     if replayed.stored.missing is not None:
         line(out, "incomplete", f"{replayed.stored.missing}; what they would have said is unknown here")
     for name, (then, today) in _settings(replayed):
@@ -73,8 +76,9 @@ def _tell_differences(out: "Console", replayed: "Replayed") -> None:
         line(out, "decision", "nothing is different")
     for one in replayed.differences:
         wrapped(out, one.what, first="  ", rest="    ")
-        wrapped(out, _shown(one.before), first="    - ", rest="      ", style="red")
-        wrapped(out, _shown(one.now), first="    + ", rest="      ", style="green")
+        for sign, value, style in (("-", one.before, "red"), ("+", one.now, "green")):
+            for text in _shown(value):
+                wrapped(out, text, first=f"    {sign} ", rest="      ", style=style)
     out.print()
 
 
@@ -82,8 +86,19 @@ def _settings(replayed: "Replayed") -> list[tuple[str, tuple[str | None, str | N
     return list(replayed.stored.changed_settings.items())
 
 
-def _shown(value: Any) -> str:
-    """A value on one line: text as it is, everything else as JSON."""
+def _shown(value: Any) -> list[str]:
+    """A value for people: text as it is, a target or a step as its members, each write by itself."""
     if value is None or value == []:
-        return ABSENT
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        return [ABSENT]
+    if isinstance(value, list):
+        return [_write(write) for write in value]
+    if isinstance(value, dict):
+        return [", ".join(f"{name} {member}" for name, member in sorted(value.items()) if member is not None)]
+    return [str(value)]
+
+
+def _write(write: dict[str, Any]) -> str:
+    """One request on one line, whatever the order in which its members were kept."""
+    resource = "/".join(filter(None, (write["resource"], write["subresource"])))
+    place = "/".join(filter(None, (write["namespace"], write["name"])))
+    return f"{write['verb']} {resource} {place} {json.dumps(write['body'], ensure_ascii=False, sort_keys=True)}"

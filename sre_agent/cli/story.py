@@ -4,6 +4,7 @@ import re
 import textwrap
 from collections.abc import Iterator
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
@@ -175,7 +176,12 @@ def line(out: Console, label: str, text: str, *, style: str = "") -> None:
 
 def wrapped(out: Console, text: str, *, first: str, rest: str, style: str = "") -> None:
     """The way out of everything below a title: wrapped at words, without secrets and control characters."""
-    for index, line in enumerate(
-        textwrap.wrap(redact_text(text), out.width - len(rest), break_on_hyphens=False) or [""]
-    ):
+    for index, line in enumerate(_lines(out, redact_text(text), out.width - len(rest))):
         out.print(Text(rest if index else first).append(line, style))
+
+
+def _lines(out: Console, text: str, columns: int) -> list[str]:
+    """The text in lines of so many columns; where characters take two columns or none, rich knows which."""
+    if cell_len(text) == len(text):
+        return textwrap.wrap(text, columns, break_on_hyphens=False) or [""]
+    return [line.plain.strip() for line in Text(" ".join(text.split())).wrap(out, columns)]

@@ -44,11 +44,14 @@ def _failure(stream: Stream, error: OSError) -> ReaderGone | CannotWrite:
 
 
 def taken_over(stream: TextIO | None) -> Stream:
-    """The stream with failures that tell; the given one must not be used any more. A closed one swallows all."""
+    """The stream with failures that tell; the given one must not be used any more. A closed one swallows all.
+
+    What its encoding does not have is escaped: a locale without a ✓ is no reason to say nothing.
+    """
     if not isinstance(stream, io.TextIOWrapper):
         return Stream(Path(os.devnull).open("wb"), encoding="utf-8")
     at_once = stream.line_buffering or stream.write_through
-    return Stream(stream.buffer, encoding=stream.encoding, errors=stream.errors, line_buffering=at_once)
+    return Stream(stream.buffer, encoding=stream.encoding, errors="backslashreplace", line_buffering=at_once)
 
 
 def give_up() -> None:

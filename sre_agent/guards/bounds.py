@@ -32,7 +32,7 @@ def memory(facts: Facts, change: Change) -> Judgement | None:
     template = pod_template(evidence.controller or {}) if isinstance(evidence, WorkloadEvidence) else {}
     resources = (container(template, change.target.container) or {}).get("resources") or {}
     current = quantity.bytes_of((resources.get("limits") or {}).get("memory", "0"))
-    wanted = quantity.bytes_of(change.value or "")
+    wanted = quantity.bytes_of(change.value or "0")
     ceiling = min(max(settings.memory_floor, 2 * current), settings.memory_cap)
     if current < wanted <= ceiling:
         return None

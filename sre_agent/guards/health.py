@@ -2,7 +2,7 @@
 
 from sre_agent.evidence import NodeEvidence, WorkloadEvidence
 from sre_agent.facts import Facts
-from sre_agent.objects import Object, name, node_schedulable, pod_ready
+from sre_agent.objects import Object, name, namespace, node_schedulable, pod_ready
 from sre_agent.rollout import may_be_missing
 from sre_agent.run import Change, Judgement, question, refusal
 from sre_agent.tools.drain import workloads_left_without_ready
@@ -46,12 +46,13 @@ def small_cluster(facts: Facts, change: Change) -> Judgement | None:
     evidence = facts.evidence
     if not change.takes_node_away or not isinstance(evidence, NodeEvidence):
         return None
-    total = len(evidence.nodes or ())
-    if total >= facts.settings.min_nodes:
+    few = facts.settings.min_nodes
+    if not evidence.nodes:
+        return question("small-cluster", "the nodes of the cluster could not be counted", "the right to list nodes")
+    total = len(evidence.nodes)
+    if total >= few:
         return None
-    return question(
-        "small-cluster", f"the cluster has {total} nodes, fewer than {facts.settings.min_nodes}", "a person's approval"
-    )
+    return question("small-cluster", f"the cluster has fewer than {few} nodes: {total}", "a person's approval")
 
 
 def last_ready_replica(facts: Facts, change: Change) -> Judgement | None:
@@ -61,10 +62,8 @@ def last_ready_replica(facts: Facts, change: Change) -> Judgement | None:
         return None
     if evidence.workload_pods is None:
         return refusal("last-ready-replica", "the pods of the cluster could not be read", "the right to list pods")
-    evicted = {(write.namespace or "", write.name) for write in change.writes}
-    pods = [
-        pod for pod in evidence.workload_pods if (pod.get("metadata", {}).get("namespace") or "", name(pod)) in evicted
-    ]
+    evicted = {(write.namespace, write.name) for write in change.writes}
+    pods = [pod for pod in evidence.workload_pods if (namespace(pod), name(pod)) in evicted]
     lost = workloads_left_without_ready(evidence, pods)
     if not lost:
         return None

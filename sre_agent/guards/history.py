@@ -54,7 +54,7 @@ def daily_cap(facts: Facts, change: Change) -> Judgement | None:
     """At most SRE_AGENT_ACTIONS_PER_DAY of the same action on the same object in SRE_AGENT_ACTION_WINDOW."""
     window, cap = facts.settings.action_window, facts.settings.actions_per_day
     within = list(_same(facts, change, window))
-    if not window or len(within) < cap:
+    if len(within) < cap:
         return None
     free_at = within[cap - 1].intended_at + window
     return refusal(

@@ -6,7 +6,7 @@ reconcile, so it does not block unless SRE_AGENT_HELM says so.
 
 from sre_agent.evidence import WorkloadEvidence
 from sre_agent.facts import Facts
-from sre_agent.objects import Object, annotations, labels
+from sre_agent.objects import Object, annotations, labels, name
 from sre_agent.run import Change, Judgement, Verdict, question, refusal
 
 RECONCILER_MARKS = (
@@ -75,10 +75,9 @@ def horizontal_autoscaler(facts: Facts, change: Change) -> Judgement | None:
     for autoscaler in evidence.autoscalers:
         spec = autoscaler.get("spec", {})
         if _names(spec.get("scaleTargetRef"), change) and _scales_on_memory(spec, change.target.container):
-            name = autoscaler.get("metadata", {}).get("name")
             return question(
                 "horizontal-autoscaler",
-                f"the HorizontalPodAutoscaler {name} scales {change.target.name} on memory",
+                f"the HorizontalPodAutoscaler {name(autoscaler)} scales {change.target.name} on memory",
                 "a person's approval",
             )
     return None
@@ -96,10 +95,9 @@ def vertical_autoscaler(facts: Facts, change: Change) -> Judgement | None:
         mode = (spec.get("updatePolicy") or {}).get("updateMode", "Auto")
         controls = mode != "Off" and _controls_memory(spec, change.target.container)
         if controls and _names(spec.get("targetRef"), change):
-            name = autoscaler.get("metadata", {}).get("name")
             return question(
                 "vertical-autoscaler",
-                f"the VerticalPodAutoscaler {name} ({mode}) controls the memory of {change.target.name}",
+                f"the VerticalPodAutoscaler {name(autoscaler)} ({mode}) controls the memory of {change.target.name}",
                 "raising maxAllowed of the VPA, or a person's approval",
             )
     return None

@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 from sre_agent.alert import AlertStatus
 from sre_agent.evidence import WorkloadEvidence
 from sre_agent.facts import Facts
-from sre_agent.objects import OPT_OUT, Object, opted_out
+from sre_agent.objects import OPT_OUT, Object, name, opted_out
 from sre_agent.objects import terminating as is_terminating
 from sre_agent.run import Change, Judgement, question, refusal
 from sre_agent.times import duration_text, moment_text
@@ -112,12 +112,13 @@ def old_alert(facts: Facts, change: Change) -> Judgement | None:
 def _objects(facts: Facts) -> list[Object]:
     """The objects that an opt-out or a deletion may stand on, as far as they are there."""
     evidence = facts.evidence
-    if isinstance(evidence, WorkloadEvidence):
-        found = (evidence.controller, evidence.pod, evidence.namespace)
-    else:
-        found = (evidence.node, None, None)
+    found = (
+        (evidence.controller, evidence.pod, evidence.namespace)
+        if isinstance(evidence, WorkloadEvidence)
+        else (evidence.node,)
+    )
     return [obj for obj in found if obj]
 
 
 def _name(obj: Object) -> str:
-    return f"{obj.get('kind', 'object')} {obj.get('metadata', {}).get('name', '')}"
+    return f"{obj.get('kind', 'object')} {name(obj)}".rstrip()

@@ -4,16 +4,16 @@ Called by `db verify-audit` and `db prune`. Protects two rules: the proof reads 
 an incident whose chain is broken is not removed.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
 
-from psycopg.errors import DataCorrupted, InsufficientPrivilege
+from psycopg.errors import DataCorrupted
 
 from sre_agent.errors import BadInput, SreAgentError
-from sre_agent.store.connection import Connection
+from sre_agent.store.connection import Connection, NotPermitted
 from sre_agent.store.database import Database
 from sre_agent.store.queries import query
 from sre_agent.store.rows import Row
@@ -34,6 +34,7 @@ class Fault(StrEnum):
     CHANGED = "changed"
     UNLINKED = "unlinked"
     REORDERED = "reordered"
+    NO_EVENTS = "no_events"
     MISSING_END = "missing_end"
     OTHER_HEAD = "other_head"
     NO_INCIDENT = "no_incident"
@@ -47,6 +48,7 @@ _SAID = {
     Fault.CHANGED: "its content does not fit its hash: one of them was changed",
     Fault.UNLINKED: "it does not name the hash of the row before it",
     Fault.REORDERED: "its id is not after that of the row before it: rows were put in another order",
+    Fault.NO_EVENTS: "it is missing: an incident begins with the alert that opened it",
     Fault.MISSING_END: "it is missing: the incident says that it was written",
     Fault.OTHER_HEAD: "the incident names another row as its last one",
     Fault.NO_INCIDENT: "its incident is gone",
@@ -58,10 +60,14 @@ _SAID = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BrokenRow:
-    """The first row of an incident that does not fit. `seq` is None where the incident as a whole is meant."""
+    """The first row of an incident that does not fit. `seq` is None where the incident as a whole is meant.
+
+    `event_id` names the row as the timeline does; None for one that is not there.
+    """
 
     incident_id: int
     seq: int | None
+    event_id: int | None
     fault: Fault
 
     @property
@@ -71,7 +77,7 @@ class BrokenRow:
 
     @classmethod
     def from_row(cls, row: Row) -> Self:
-        return cls(incident_id=row["incident_id"], seq=row["seq"], fault=Fault(row["fault"]))
+        return cls(incident_id=row["incident_id"], seq=row["seq"], event_id=row["event_id"], fault=Fault(row["fault"]))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -137,31 +143,34 @@ class Audit:
     ) -> PruneReport:
         """Removes whole incidents that were resolved before a moment, and leaves their checkpoints.
 
-        BATCH incidents a transaction; what is done stays done when a later one fails. `progress` is told after each.
-        Raises SreAgentError for an incident whose chain is broken, BadInput for a role that may not delete.
+        BATCH incidents a transaction; what is done stays done when a later one fails, and the next call goes on from
+        there. `progress` is told after each. Raises SreAgentError for an incident whose chain is broken, BadInput for
+        a role that may not delete.
         """
         report = PruneReport(incidents=0, events=0)
         while True:
-            removed = PruneReport.from_row((await self._prune_some(before, now))[0])
-            if removed.incidents == 0:
-                if report.incidents:
-                    await self._database.rows("sweep_evidence")
-                return report
+            removed = PruneReport.from_row(await self._removing("prune", before=before, most=BATCH, now=now))
+            if not removed.incidents:
+                break
             report = PruneReport(incidents=report.incidents + removed.incidents, events=report.events + removed.events)
             if progress is not None:
                 progress(report)
+        await self._removing("sweep_evidence")  # also what a prune that was killed has left
+        return report
 
-    async def _prune_some(self, before: datetime, now: datetime) -> Sequence[Row]:
+    async def _removing(self, name: str, **values: Any) -> Row:
+        """The one row of a query that removes."""
         try:
-            return await self._database.rows("prune", before=before, most=BATCH, now=now)
+            (row,) = await self._database.rows(name, **values)
         except DataCorrupted as error:
             said = f"{error.diag.message_primary}. {error.diag.message_hint}"
             raise SreAgentError(f"nothing more was removed: {said}") from error
-        except InsufficientPrivilege as error:
+        except NotPermitted as error:
             raise BadInput(
-                f"this database role may not prune: {error.diag.message_primary}. Connect as the owner of "
-                "the tables, or as one with DELETE on incidents and what refers to them and UPDATE on incident_ledger"
+                f"this database role may not prune: {error}. Pruning takes DELETE on incidents, runs, actions, "
+                "approvals, incident_events and evidence_objects, and UPDATE on incidents and incident_ledger"
             ) from error
+        return row
 
 
 async def _rows(connection: Connection, name: str, **values: Any) -> list[Row]:

@@ -14,9 +14,9 @@ from sre_agent.errors import BadInput
 from sre_agent.event import Event, Resolved, Suppressed
 from sre_agent.incident import Incident, IncidentStatus, Origin
 from sre_agent.redaction import redact
+from sre_agent.store.columns import name_column
 from sre_agent.store.database import Database
 from sre_agent.store.rows import incident_from_row
-from sre_agent.store.values import indexed
 
 MOST = 200
 """The longest page."""
@@ -25,7 +25,7 @@ NEIGHBOURS = 2
 """How many ids on each side of an unknown one are named."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_CURSOR = re.compile(r"([0-9]{1,17})-([0-9]{1,18})")
+_CURSOR = re.compile(r"(-?[0-9]{1,18})-([0-9]{1,19})")
 _WORD = re.compile(r"[^\s!-/:-@\[-`{-~]")
 _LARGEST_ID = 2**63 - 1
 
@@ -77,10 +77,14 @@ class Cursor:
     @classmethod
     def parse(cls, text: str) -> Self:
         """The cursor that a page gave out. Raises BadInput for another text."""
+        refused = BadInput(f"the cursor {text[:40]!r} is none: give the next_cursor of a page as it stands")
         parts = _CURSOR.fullmatch(text)
-        if parts is None:
-            raise BadInput(f"the cursor {text[:40]!r} is none: give the next_cursor of a page as it stands")
-        return cls(updated_at=_EPOCH + timedelta(microseconds=int(parts[1])), id=int(parts[2]))
+        if parts is None or int(parts[2]) > _LARGEST_ID:
+            raise refused
+        try:
+            return cls(updated_at=_EPOCH + timedelta(microseconds=int(parts[1])), id=int(parts[2]))
+        except OverflowError:
+            raise refused from None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -178,18 +182,14 @@ class IncidentBook:
 
 
 def _columns(filters: IncidentFilters) -> dict[str, Any]:
-    """The filters as parameters; long names are kept shortened, so they are asked for shortened."""
-
-    def named(name: str | None) -> str | None:
-        return None if name is None else indexed(name)
-
+    """The filters as parameters; a name is asked for as it is kept, shortened and without secrets."""
     return {
         "origin": filters.origin,
         "status": filters.status,
-        "alertname": named(filters.alertname),
-        "namespace": named(filters.namespace),
-        "node": named(filters.node),
-        "severity": filters.severity,
+        "alertname": name_column(filters.alertname),
+        "namespace": name_column(filters.namespace),
+        "node": name_column(filters.node),
+        "severity": name_column(filters.severity),
         "runbook_id": filters.runbook_id,
         "since": filters.since,
         "text": filters.text,

@@ -10,6 +10,7 @@ from typing import Any
 
 from psycopg import AsyncConnection, Error, OperationalError, ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.errors import InsufficientPrivilege
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
@@ -24,6 +25,10 @@ _CONNECT_TIMEOUT = 10
 _LOST = ("08", "53300", "57P", "58")
 """SQLSTATEs of a server that is away: connection, too many clients, shutting down, its own system errors."""
 _DISK_FULL = "53100"
+
+
+class NotPermitted(BadInput):
+    """The database role lacks a right: grant it, or connect as another role. The message names both."""
 
 
 def place(conninfo: str) -> str:
@@ -47,9 +52,13 @@ def place(conninfo: str) -> str:
 
 @contextmanager
 def reaching(server: str) -> Iterator[None]:
-    """Says what was tried (`place`) when the server is away or its disk is full; other errors pass."""
+    """Says what was tried (`place`) when the server is away or full, or the role lacks a right; other errors pass."""
     try:
         yield
+    except InsufficientPrivilege as error:
+        raise NotPermitted(
+            f"{server}: {error.diag.message_primary}; let its owner grant what this role lacks, or connect as another"
+        ) from error
     except Error as error:
         if not is_away(error):
             raise

@@ -1,6 +1,6 @@
 """What runs read, knew and decided, kept: compressed, each object stored once, with the run that it belongs to.
 
-Filled by the executor through `testimony`, which redacts; read by `replay_incident`; swept after a prune. A record
+Filled by the executor through `kept_evidence`, which redacts; read by `replay_incident`; swept after a prune. A record
 is stored with all its objects or not at all, and goes with its run.
 """
 
@@ -15,7 +15,7 @@ from uuid import UUID
 
 from psycopg import Error
 
-from sre_agent.errors import SreAgentError
+from sre_agent.errors import BadInput, SreAgentError
 from sre_agent.store.database import Database
 from sre_agent.store.queries import query
 from sre_agent.store.rows import Row
@@ -23,6 +23,10 @@ from sre_agent.store.values import parameters
 
 LARGEST = 64 * 2**20
 """The most bytes that one object may have when it is unpacked: a database that was tampered with fills no memory."""
+
+
+class DamagedEvidence(BadInput):
+    """What is stored is not what was kept: it proves nothing."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,22 +43,23 @@ class Sealed:
         return cls(sha256=hashlib.sha256(text).digest(), body=zlib.compress(text))
 
     def open(self) -> Any:
-        """The value. Raises SreAgentError where the bytes are not those that were sealed."""
+        """The value. Raises DamagedEvidence where the bytes are not those that were sealed."""
         unpack = zlib.decompressobj()
         try:
             text = unpack.decompress(self.body, LARGEST)
         except zlib.error:
             text = b""
         if not unpack.eof or hashlib.sha256(text).digest() != self.sha256:
-            raise SreAgentError(f"evidence {self.sha256.hex()} was changed after it had been kept: it proves nothing")
+            raise DamagedEvidence(f"object {self.sha256.hex()} was changed after it had been kept; it proves nothing")
         return json.loads(text)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KeptEvidence:
-    """One run's evidence. `record` (see `testimony`) names the objects by their places, counted from 0.
+    """One run's evidence. `record` (see `kept_evidence`) names the objects by their places, counted from 0.
 
-    `missing` says what is not kept because it would have been too much, None where everything is.
+    `missing` says what is not kept because it would have been too much, None where everything is. `later_runs`
+    counts the runs of the incident that were queued after this one.
     """
 
     incident_id: int
@@ -63,9 +68,15 @@ class KeptEvidence:
     record: dict[str, Any]
     objects: tuple[Sealed, ...]
     missing: str | None = None
+    later_runs: int = 0
 
     @classmethod
     def from_rows(cls, row: Row, objects: Sequence[Row]) -> Self:
+        """Raises DamagedEvidence where an object is gone."""
+        if [entry["place"] for entry in objects] != list(range(len(objects))):
+            raise DamagedEvidence(
+                f"incident {row['incident_id']} cannot be replayed: an object of its evidence is gone from the database"
+            )
         return cls(
             incident_id=row["incident_id"],
             run_id=row["run_id"],
@@ -73,11 +84,12 @@ class KeptEvidence:
             record=row["record"],
             objects=tuple(Sealed(sha256=entry["sha256"], body=entry["body"]) for entry in objects),
             missing=row["missing"],
+            later_runs=row["later_runs"],
         )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class EvidenceRoom:
+class EvidenceStore:
     """The evidence of all runs. Every method raises Unreachable when the server is away."""
 
     database: Database
@@ -109,7 +121,7 @@ class EvidenceRoom:
             raise SreAgentError(f"the evidence of run {kept.run_id} was refused: {said}") from error
 
     async def newest(self, incident_id: int) -> KeptEvidence | None:
-        """The evidence of the incident's last run that has any."""
+        """The evidence of the incident's last run that has any. Raises DamagedEvidence where an object is gone."""
         rows = await self.database.rows("newest_evidence", incident_id=incident_id)
         if not rows:
             return None

@@ -79,7 +79,7 @@ class History:
 
     async def note(self, incident_id: int, seen: Surroundings) -> Incident:
         """Keeps what a run saw around its target, and returns the incident as it stands then."""
-        columns = asdict(seen)
+        columns = redact(asdict(seen))
         columns["node"] = None if seen.node is None else indexed(seen.node)
         rows = await self._database.rows("note_surroundings", incident_id=incident_id, **columns)
         return incident_from_row(rows[0])

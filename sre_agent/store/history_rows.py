@@ -79,7 +79,7 @@ class Occurrence(_Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class Recent(_Fact):
-    """The matches within the flapping window that ends with this incident."""
+    """The matches within the flapping window that ends with this incident, each begun after all before had ended."""
 
     times: int
     first_at: datetime
@@ -88,10 +88,14 @@ class Recent(_Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class NodeCount(_Fact):
-    """The node where most matches were, out of those whose node is known."""
+    """The node where most matches were, out of those whose node is known.
+
+    `anew` of the `times` began after all matches before had ended: three pods at once are not the node three times.
+    """
 
     node: str
     times: int
+    anew: int
     known: int
     first_event_id: int | None
     last_event_id: int | None
@@ -130,8 +134,9 @@ class Raise(_Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class FoundLimit(_Fact):
-    """The memory limit that a run found, before it did anything."""
+    """The memory limit that a run found in a container (`field` as action strings begin), before it did anything."""
 
+    field: str
     value: str
     at: datetime
     event_id: int | None
@@ -139,7 +144,10 @@ class FoundLimit(_Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class Tried(_Fact):
-    """What the agent did with one tool in matches, where it is known by now whether the alert came back in time."""
+    """What the agent did with one tool in matches, where it is known by now whether the alert came back in time.
+
+    It came back when a match began after the action and after all matches before it had ended.
+    """
 
     tool: str
     times: int
@@ -152,7 +160,7 @@ class Tried(_Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class Undone(_Fact):
-    """The newest of `times` cases in which a later run found another value than the one the agent had set."""
+    """The newest of `times` cases in which a later run found what had stood there before the agent's change."""
 
     times: int
     action: str
@@ -175,11 +183,13 @@ class Deploy(_Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class Deploys:
-    """How many of the matches with a known template change began shortly after it; the newest three."""
+    """How many of the matches with a known template change began shortly after it, after how many changes in all."""
 
     known: int
     times: int
+    changes: int
     newest: tuple[Deploy, ...]
+    """The newest three."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -253,9 +263,7 @@ class PatternFacts:
             limits=tuple(map(FoundLimit.from_json, row["limits"])),
             tried=tuple(map(Tried.from_json, row["tried"])),
             undone=Undone.from_json(row["undone"]) if row["undone"] else None,
-            deploys=Deploys(
-                known=deploys["known"], times=deploys["times"], newest=tuple(map(Deploy.from_json, deploys["newest"]))
-            ),
+            deploys=Deploys(**{**deploys, "newest": tuple(map(Deploy.from_json, deploys["newest"]))}),
             recommended=Recommended.from_json(recommended) if recommended["times"] else None,
             neighbour_workloads=neighbours["workloads"],
             neighbours=tuple(map(Neighbour.from_json, neighbours["newest"])),

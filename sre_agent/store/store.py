@@ -20,7 +20,7 @@ from sre_agent.store.book import IncidentBook
 from sre_agent.store.columns import incident_columns, name_column, problem_columns
 from sre_agent.store.connection import Pool, open_pool, place, reaching
 from sre_agent.store.database import Database
-from sre_agent.store.evidence import EvidenceRoom
+from sre_agent.store.evidence import EvidenceStore
 from sre_agent.store.history import History
 from sre_agent.store.migrations import MigrationState, read_migrations, statuses
 from sre_agent.store.queries import query
@@ -60,7 +60,7 @@ class Store:
         self.book = IncidentBook(database)
         self.audit = Audit(database)
         self.history = History(database)
-        self.evidence = EvidenceRoom(database=database)
+        self.evidence = EvidenceStore(database=database)
 
     @classmethod
     @asynccontextmanager

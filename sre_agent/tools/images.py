@@ -9,7 +9,7 @@ from dataclasses import replace
 from sre_agent.cluster.port import Cluster
 from sre_agent.diagnosis import ImageCause, ImagePull, image_pulls
 from sre_agent.evidence import Evidence, WorkloadEvidence, read_workload
-from sre_agent.objects import annotations, container, container_status, name, pod_ready
+from sre_agent.objects import Object, annotations, container, container_status, name, pod_ready
 from sre_agent.run import Assessment, Change, FieldChange, Judgement, Verdict, question, refusal, worst
 from sre_agent.runbook import Runbook, image_fault
 from sre_agent.target import Subject
@@ -281,6 +281,10 @@ def _output(
     ).model_dump(mode="json")
 
 
+def _image_in(spec: Object) -> str | None:
+    return str(spec["image"]) if spec.get("image") else None
+
+
 TOOLS: tuple[Tool, ...] = (
     DiagnosticTool(
         name="check_imagepullbackoff",
@@ -300,5 +304,6 @@ TOOLS: tuple[Tool, ...] = (
         permissions=PATCH_PERMISSIONS,
         action_format="patch_image:NS/DEPLOYMENT/CONTAINER:IMAGE",
         assess=assess_image,
+        value_in=_image_in,
     ),
 )

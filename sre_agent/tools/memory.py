@@ -213,6 +213,15 @@ def _notes(evidence: WorkloadEvidence, spec: Object) -> tuple[str, ...]:
     return tuple(notes)
 
 
+def _limit_in(spec: Object) -> str | None:
+    """The memory limit of a container, None where none is set or nobody can read it."""
+    limit = memory(spec, "limits")
+    try:
+        return None if limit is None else format_bytes(bytes_of(limit))
+    except QuantityError:
+        return None
+
+
 TOOLS: tuple[Tool, ...] = (
     DiagnosticTool(
         name="check_oom",
@@ -232,5 +241,6 @@ TOOLS: tuple[Tool, ...] = (
         permissions=PATCH_PERMISSIONS,
         action_format="patch_memory_limit:NS/DEPLOYMENT/CONTAINER:BEFORE→AFTER",
         assess=assess_memory,
+        value_in=_limit_in,
     ),
 )

@@ -6,11 +6,16 @@ Asked by lint, planner, validation and executor. A new tool is one entry in its 
 from sre_agent.runbook import Runbook
 from sre_agent.target import Subject
 from sre_agent.tools import deletion, drain, images, memory, nodes, pods, rollback
-from sre_agent.tools.types import Tool
+from sre_agent.tools.types import RemediationTool, Tool
 
 TOOLS: dict[str, Tool] = {
     tool.name: tool for family in (pods, images, memory, deletion, rollback, nodes, drain) for tool in family.TOOLS
 }
+
+REMEDIATIONS: dict[str, RemediationTool] = {
+    name: tool for name, tool in TOOLS.items() if isinstance(tool, RemediationTool)
+}
+"""The tools that change something."""
 
 
 def subject_of_runbook(runbook: Runbook) -> Subject | None:

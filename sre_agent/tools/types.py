@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from sre_agent.alert import Alert
 from sre_agent.cluster.port import Cluster, Resource
 from sre_agent.evidence import Evidence
+from sre_agent.objects import Object
 from sre_agent.run import Assessment, StepRecord
 from sre_agent.runbook import Runbook
 from sre_agent.settings import Settings
@@ -83,7 +84,11 @@ class DiagnosticTool:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RemediationTool:
-    """Judges the evidence, purely, and says what it would change. `action_format` documents its action string."""
+    """Judges the evidence, purely, and says what it would change.
+
+    `action_format` documents its action string. `value_in` reads, from a container's spec, what stands there now in
+    the field that the tool would set, written as the tool writes it; None where the tool sets no such field.
+    """
 
     name: str
     summary: str
@@ -93,6 +98,12 @@ class RemediationTool:
     permissions: tuple[Permission, ...]
     action_format: str
     assess: Callable[[Any, Evidence, ToolContext], Assessment]
+    value_in: Callable[[Object], str | None] | None = None
+
+    @property
+    def action_word(self) -> str:
+        """What its action strings begin with, up to the first colon."""
+        return self.action_format.partition(":")[0]
 
 
 Tool = DiagnosticTool | RemediationTool

@@ -145,9 +145,23 @@ async def play(store: Store, history: History) -> Incident:
     """Stores a history, each incident resolved before the next, and returns the last one of its subject."""
     for played in sorted([*history.others, *history.incidents], key=lambda played: played.at):
         await _play(store, history, played)
+    await _read_events(store, [*history.others, *history.incidents])
     found = await store.incident(history.last.id)
     assert found is not None
     return found
+
+
+async def _read_events(store: Store, incidents: list[Played]) -> None:
+    """The ids of all their events, in one question."""
+    by_id = {played.id: played for played in incidents}
+    async with store._pool.connection() as connection:
+        found = await connection.execute(
+            "select incident_id, array_agg(id order by id) as ids from incident_events"
+            " where incident_id = any(%s) group by incident_id",
+            (list(by_id),),
+        )
+        for row in await found.fetchall():
+            by_id[row["incident_id"]].events = tuple(row["ids"])
 
 
 async def _play(store: Store, history: History, played: Played) -> None:
@@ -227,7 +241,6 @@ async def _play(store: Store, history: History, played: Played) -> None:
     )
     if played is not history.last:
         await store.resolve(problem, now=played.at + 20 * MINUTE, by="alertmanager", reason="over")
-    played.events = tuple(event.id for event in await store.events(played.id))
 
 
 def _action(history: History, played: Played) -> str | None:

@@ -157,6 +157,15 @@ def test_a_run_that_goes_on_is_refused_with_its_state_and_waited_for(
     assert shown.out.startswith("## Summary")
 
 
+def test_the_end_of_a_run_keeps_what_later_incidents_are_compared_with(capsys: pytest.CaptureFixture[str]) -> None:
+    (run_,) = replayed(capsys, OOM)
+    assert run(["show", str(run_["incident_id"]), "--json"]) == 0
+    (final,) = [event for event in json.loads(capsys.readouterr().out)["events"] if event["event_type"] == "final"]
+    seen = final["payload"]["seen"]
+    assert (seen["node"], seen["found_field"]) == ("worker-1", "patch_memory_limit:shop/checkout/app")
+    assert (seen["found_value"], seen["found_at"]) == ("128Mi", "2026-03-17T14:22:40Z")
+
+
 async def _run_of(store: Store, number: int) -> Any:
     rows = await store.history._database.rows("run_under_way", incident_id=number)
     return rows[0]["id"]

@@ -46,7 +46,7 @@ def facts(**changed: Any) -> PatternFacts:
         "limits": (),
         "tried": (),
         "undone": None,
-        "deploys": Deploys(known=0, times=0, newest=()),
+        "deploys": deploys(0, 0),
         "recommended": None,
         "neighbour_workloads": 0,
         "neighbours": (),
@@ -100,8 +100,11 @@ def raised(*steps: str, container: str = "app") -> tuple[Raise, ...]:
     )
 
 
-def found(*values: str) -> tuple[FoundLimit, ...]:
-    return tuple(FoundLimit(value=value, at=NOW, event_id=number) for number, value in enumerate(values))
+def found(*values: str, container: str = "app") -> tuple[FoundLimit, ...]:
+    return tuple(
+        FoundLimit(field=f"patch_memory_limit:demo/app/{container}", value=value, at=NOW, event_id=number)
+        for number, value in enumerate(values)
+    )
 
 
 def tried(tool: str, times: int, recurred: int) -> Tried:
@@ -110,13 +113,20 @@ def tried(tool: str, times: int, recurred: int) -> Tried:
     )
 
 
-def deploys(times: int, known: int) -> Deploys:
+def deploys(times: int, known: int, changes: int | None = None) -> Deploys:
     newest = tuple(Deploy(at=NOW, changed_at=NOW, event_id=3) for _ in range(min(times, 3)))
-    return Deploys(known=known, times=times, newest=newest)
+    return Deploys(known=known, times=times, changes=times if changes is None else changes, newest=newest)
 
 
-def node(times: int, known: int) -> NodeCount:
-    return NodeCount(node="worker-1", times=times, known=known, first_event_id=1, last_event_id=2)
+def node(times: int, known: int, anew: int | None = None) -> NodeCount:
+    return NodeCount(
+        node="worker-1",
+        times=times,
+        anew=times if anew is None else anew,
+        known=known,
+        first_event_id=1,
+        last_event_id=2,
+    )
 
 
 def hours(times: int, days: int, hour: int = 23) -> HourCount:
@@ -152,8 +162,15 @@ CASES = [
     pytest.param({"raises": CHAIN}, ["rising_limit"], id="three raises in a chain"),
     pytest.param({"raises": CHAIN[:2]}, [], id="two raises"),
     pytest.param({"raises": (*CHAIN[:2], *OTHER)}, [], id="the third is another container's"),
+    pytest.param({"raises": (*CHAIN[:2], *OTHER, CHAIN[2])}, ["rising_limit"], id="another container's in between"),
+    pytest.param({"raises": raised("128Mi→256Mi", "256Mi→512Mi", "700Mi→1Gi")}, [], id="a person's in between"),
     pytest.param({"raises": raised("128Mi→256Mi", "128Mi→256Mi", "128Mi→256Mi")}, [], id="raised from the same value"),
     pytest.param({"limits": found("1Gi", "2Gi", "3Gi", "4Gi")}, ["rising_need"], id="found higher three times"),
+    pytest.param(
+        {"limits": (*found("1Gi", "2Gi"), *found("3Gi", "4Gi", container="sidecar"))},
+        [],
+        id="higher in another container",
+    ),
     pytest.param({"limits": found("1Gi", "1024Mi", "2Gi", "4Gi")}, [], id="found higher twice, once written otherwise"),
     pytest.param({"limits": found("1Gi", "2Gi", "3Gi", "4Gi", "1Gi")}, [], id="found low again at last"),
     pytest.param(
@@ -166,11 +183,13 @@ CASES = [
     pytest.param({"deploys": deploys(2, 2)}, ["deploy_before"], id="both after a deploy"),
     pytest.param({"deploys": deploys(1, 1)}, [], id="the only one after a deploy"),
     pytest.param({"deploys": deploys(3, 4)}, [], id="not each of them"),
+    pytest.param({"deploys": deploys(2, 2, changes=1)}, [], id="two pods after one deploy"),
     pytest.param(neighbours(3), ["several_on_node"], id="three workloads on the node"),
     pytest.param(neighbours(2), [], id="two workloads on the node"),
     pytest.param(neighbours(7), ["several_on_node"], id="more workloads than are named"),
     pytest.param({"node": node(3, 3)}, ["same_node"], id="three times on the node"),
     pytest.param({"node": node(2, 2)}, [], id="two times on the node"),
+    pytest.param({"node": node(3, 3, anew=1)}, [], id="three pods at once on the node"),
     pytest.param({"node": node(4, 5)}, ["same_node"], id="four of five"),
     pytest.param({"node": node(3, 4)}, [], id="three of four"),
     pytest.param({"recent": Recent(times=4, first_at=NOW, event_id=7)}, ["flapping"], id="four in a day"),
@@ -202,7 +221,8 @@ def test_patterns_come_most_telling_first_and_cite_their_events() -> None:
     assert [pattern.name for pattern in patterns] == ["rising_limit", "undone", "several_on_node", "same_node"]
     assert all("[event " in pattern.sentence for pattern in patterns)
     assert patterns[0].sentence == (
-        "The memory limit was raised 3 times: `128Mi` → `256Mi` [event 0] → `512Mi` [event 1] → `1Gi` [event 2]."
+        "The memory limit of container `app` was raised 3 times: "
+        "`128Mi` → `256Mi` [event 0] → `512Mi` [event 1] → `1Gi` [event 2]."
     )
     assert "and others" in patterns[2].sentence
 

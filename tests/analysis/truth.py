@@ -67,7 +67,7 @@ def _rose(incidents: list[Played]) -> Claims:
 def _undone(incidents: list[Played]) -> Claims:
     cases, set_to = [], None
     for played in incidents:
-        if set_to and played.found and played.found != set_to[1]:
+        if set_to and played.found == set_to[0]:
             cases.append((set_to[1], played.found, said(played.at)))
         set_to = played.raised or set_to
     return {"undone": (len(cases), *cases[-1])} if cases else {}
@@ -112,7 +112,7 @@ def _nodes(history: History) -> Claims:
     node, times = max(counts.items(), key=lambda entry: (entry[1], newest[entry[0]]))
     flaps = sum(played.at >= last.at - DAY for played in incidents) >= 4
     if times >= 3 and times >= 0.8 * len(incidents) and not (flaps and last.workload is None):
-        true["node"] = (times, len(incidents), node)
+        true["node"] = (times, len(incidents), node) if last.workload else (times, node)
     near = [
         played
         for played in [*incidents, *history.others]
@@ -167,29 +167,32 @@ def claims(text: str) -> Claims:
         0,
         1,
     )
-    read("raised", r"raised (\d+) times: ([^.]*)\.", 0)
+    read("raised", r"limit of container `app` was raised (\d+) times: ([^.]*)\.", 0)
     if "raised" in found:
         count, chain = found["raised"]
         found["raised"] = (count, re.sub(r" \[event \d+\]|`", "", chain))
-    read("rose", r"found ever higher: ([^.]*)\.")
+    read("rose", r"limit of container `app` was found ever higher: ([^.]*)\.")
     if "rose" in found:
         found["rose"] = (re.sub(r" \[event \d+\]|`", "", found["rose"][0]),)
     read(
         "undone",
-        rf"did `[^`]*→([^`]*)`{EVENT}, but `([^`]*)` was found at {DATE}{EVENT}; such a value was replaced (\d+) time",
-        3,
+        rf"did `[^`]*→([^`]*)`{EVENT}, but `([^`]*)`, which had stood there before, was found again at {DATE}{EVENT}\."
+        rf"(?: Changes were undone (\d+) times in all{EVENT}\.)?",
     )
     if "undone" in found:
         *values, count = found["undone"]
-        found["undone"] = (count, *values)
-    uses = re.findall(rf"`(\w+)` was tried (\d+) times{EVENT}[,.]", section)
-    if uses and "came back within 24h each time" in section:
-        found["tried"] = tuple((tool, int(times)) for tool, times in uses)
+        found["undone"] = (int(count or 1), *values)
+    if uses := re.search(r"The alert came back within 24h each time: ([^.]*)\.", section):
+        found["tried"] = tuple(
+            (tool, int(times)) for times, tool in re.findall(rf"(\d+) times after `(\w+)`{EVENT}", uses[1])
+        )
     read("deploys", rf"(\d+) of (\d+) occurrences? with a known deploy .*? at {DATE}{EVENT}\.", 0, 1)
     read("neighbours", r"(\d+) workloads had incidents on node `([^`]+)`", 0)
     read("node", r"(\d+) of (\d+) occurrences with a known node were on node `([^`]+)`", 0, 1)
+    if again := re.search(r"the same node again and again: `([^`]+)`, (\d+) times so far", section):
+        found["node"] = (int(again[2]), again[1])
     read("flapping", rf"it came (\d+) times within 24h, the first of them at {DATE}{EVENT}", 0)
     read("hours", r"(\d+) of (\d+) occurrences began between (\d\d:\d\d) and (\d\d:\d\d) UTC, on (\d+) days", 0, 1, 4)
     read("weekday", r"(\d+) of (\d+) occurrences began on a (\w+) \(UTC\), in (\d+) weeks", 0, 1, 3)
-    read("recommended", rf"recommended a change (\d+) times without making one, first at {DATE}{EVENT}", 0)
+    read("recommended", rf"recommended a change (\d+) times without making one, first at {DATE}{EVENT}; whether", 0)
     return found

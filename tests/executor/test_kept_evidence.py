@@ -1,138 +1,44 @@
 """What a run leaves as evidence: complete, without secrets, each object once, bounded, and never in the run's way."""
 
+import asyncio
 import json
-from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
 import psycopg
 import pytest
 
-from sre_agent.agent import Agent, load_runbooks
-from sre_agent.alert import Alert, parse
 from sre_agent.cluster.port import (
-    ClusterError,
     Conflict,
-    Forbidden,
     Refused,
     Resource,
     TooManyRequests,
     UnknownOutcome,
     Write,
+    WriteVerb,
 )
 from sre_agent.cluster.recording import from_objects, load
 from sre_agent.cluster.snapshot import SnapshotCluster
-from sre_agent.decision import decision, differences
-from sre_agent.errors import BadInput, SreAgentError
-from sre_agent.executor import Assignment, run_incident
 from sre_agent.incident import Origin
-from sre_agent.intake import Sender, receive
+from sre_agent.kept_evidence import RunRecorder, read_back
 from sre_agent.objects import Object
-from sre_agent.planner.scripted import ScriptedPlanner
-from sre_agent.queue import InlineQueue
-from sre_agent.replay import play
-from sre_agent.replay_incident import part_of
-from sre_agent.resources import data_path
 from sre_agent.run import Mode, RunRecord, RunStatus
 from sre_agent.settings import load as load_settings
 from sre_agent.store import Store
-from sre_agent.store.evidence import Sealed
-from sre_agent.testimony import Watch, recall
-
-EXAMPLE = data_path("examples") / "oom-killed"
-RUNBOOKS = load_runbooks(load_settings({}))
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-CANARY = "c4n4ry-d0-n0t-k33p"
-
-
-class Faulty(SnapshotCluster):
-    """A snapshot whose next real writes fail as told, and whose kinds named in `unreadable` cannot be listed."""
-
-    def __init__(self, faults: Sequence[ClusterError] = (), unreadable: Sequence[Resource] = ()) -> None:
-        super().__init__(load(EXAMPLE / "cluster.yaml"))
-        self.faults = list(faults)
-        self.unreadable = unreadable
-
-    async def list(self, resource: Resource, *arguments: Any, **selectors: Any) -> list[Object]:
-        if resource in self.unreadable:
-            raise Forbidden(f"may not list {resource.plural}")
-        return await super().list(resource, *arguments, **selectors)
-
-    async def write(self, write: Write, *, dry_run: bool = False) -> Object:
-        if self.faults and not dry_run:
-            raise self.faults.pop(0)
-        return await super().write(write, dry_run=dry_run)
-
-
-class Ticking:
-    """A clock that is a second later each time it is read."""
-
-    def __init__(self, start: datetime) -> None:
-        self.now = start
-
-    def __call__(self) -> datetime:
-        self.now += timedelta(seconds=1)
-        return self.now
-
-
-def alert_of(**changed: Any) -> Alert:
-    return replace(parse((EXAMPLE / "payload.json").read_bytes(), source="test").alerts[0], **changed)
-
-
-async def run_on(
-    store: Store,
-    cluster: SnapshotCluster | None = None,
-    *,
-    alert: Alert | None = None,
-    scope: str | None = None,
-    origin: Origin = Origin.REPLAY,
-    **environment: str,
-) -> RunRecord:
-    alert, settings, queue = alert or alert_of(), load_settings({"HOME": "/", **environment}), InlineQueue()
-    assert alert.starts_at is not None
-    now, scope = alert.starts_at, scope or str(uuid4())
-    (admission,) = await receive(
-        [alert],
-        sender=Sender(origin=origin, scope=scope, mode=Mode.AUTO),
-        store=store,
-        queue=queue,
-        runbooks=RUNBOOKS,
-        settings=settings,
-        cluster=None,
-        now=now,
-    )
-    run_id = queue.take()
-    assert run_id is not None
-    assert admission.incident_id is not None
-    return await run_incident(
-        Assignment(run_id=run_id, incident_id=admission.incident_id, alert=alert, scope=scope, mode=Mode.AUTO),
-        store=store,
-        cluster=cluster or Faulty(),
-        planner=ScriptedPlanner(),
-        runbooks=RUNBOOKS,
-        settings=settings,
-        clock=Ticking(now),
-    )
-
-
-async def played_again(store: Store, record: RunRecord) -> tuple[RunRecord, list[str]]:
-    """The run once more on its evidence, and what is different."""
-    kept = await store.evidence.newest(record.incident_id or 0)
-    assert kept is not None
-    settings = load_settings({"HOME": "/"})
-    stored = recall(kept, settings)
-    agent = Agent(store=store, planner=ScriptedPlanner(), runbooks=RUNBOOKS, settings=settings)
-    (found,) = [result async for result in play(part_of(stored), agent, stored.cluster, str(uuid4()), stored.mode)]
-    assert isinstance(found, RunRecord)
-    now = decision(found, runbook_sha256=RUNBOOKS[found.runbook_id].sha256)
-    return found, [entry.what for entry in differences(stored.decision, now)]
-
-
-def rows(database: str, statement: str) -> list[tuple[Any, ...]]:
-    with psycopg.connect(database, autocommit=True) as connection:
-        return connection.execute(statement.encode()).fetchall()
+from sre_agent.store.evidence import KeptEvidence, Sealed
+from tests.executor.evidence_builders import (
+    CANARY,
+    EPOCH,
+    EXAMPLE,
+    Faulty,
+    alert_of,
+    play_once,
+    played_again,
+    rows,
+    run_on,
+)
 
 
 def everything_kept(database: str) -> str:
@@ -140,6 +46,13 @@ def everything_kept(database: str) -> str:
     objects = [Sealed(sha256=key, body=body).open() for key, body in rows(database, "select * from evidence_objects")]
     records = rows(database, "select record::text, missing from evidence")
     return json.dumps([objects, records])
+
+
+def pods_label(kept: KeptEvidence) -> str:
+    """The label `token` of the only pod as it is kept."""
+    (pod,) = (sealed.open() for sealed in kept.objects)
+    label: str = pod["metadata"]["labels"]["token"]
+    return label
 
 
 FAULTS = [
@@ -177,6 +90,33 @@ async def test_a_cool_down_of_then_still_holds(store: Store) -> None:
     assert different == []
     assert again.retry_at == held.retry_at
     assert (await played_again(store, again))[1] == []
+
+
+async def test_what_was_done_to_another_target_is_unknown_and_nothing_is_done_to_it(store: Store) -> None:
+    kept = await store.evidence.newest((await run_on(store)).incident_id or 0)
+    assert kept is not None
+    assert list(kept.record["past"]) == ["Deployment/shop/checkout"]
+    elsewhere: dict[str, list[Any]] = {"Deployment/shop/other": []}
+    again, _ = await play_once(store, replace(kept, record=kept.record | {"past": elsewhere}))
+    assert again.status is RunStatus.FAILED
+    assert again.writes == ()
+    assert "does not say what had been done to Deployment/shop/checkout" in (again.steps[-1].reason or "")
+    copied = await store.evidence.newest(again.incident_id or 0)
+    assert copied is not None
+    assert copied.record["past"] == {}
+
+
+async def test_the_last_run_with_evidence_is_told_from_later_ones_without(store: Store) -> None:
+    record = await run_on(store, scope="live", origin=Origin.LIVE)
+    kept = await store.evidence.newest(record.incident_id or 0)
+    assert kept is not None
+    assert kept.later_runs == 0
+    moment = datetime(2026, 3, 17, 16, tzinfo=UTC)
+    lost = await run_on(store, scope="live", origin=Origin.LIVE, now=moment, SRE_AGENT_EVIDENCE_BYTES="0")
+    kept = await store.evidence.newest(lost.incident_id or 0)
+    assert kept is not None
+    assert (lost.incident_id, lost.run_id != record.run_id) == (record.incident_id, True)
+    assert (str(kept.run_id), kept.later_runs) == (record.run_id, 1)
 
 
 async def test_a_live_incident_that_is_replayed_stays_as_it_is(store: Store) -> None:
@@ -225,6 +165,49 @@ async def test_secrets_do_not_reach_the_evidence(store: Store, database: str) ->
     assert CANARY not in everything_kept(database)
 
 
+async def test_a_selector_that_looks_like_a_secret_finds_its_objects_again(store: Store, database: str) -> None:
+    pods = [{"kind": "Pod", "metadata": {"name": "a", "namespace": "shop", "labels": {"token": CANARY}}}]
+    watched = RunRecorder(uuid4(), cluster=SnapshotCluster(from_objects(pods)), clock=lambda: EPOCH, limit=2**20)
+    watched.clock()
+    await watched.cluster.list(Resource.PODS, "shop", labels={"token": CANARY})
+    record = await run_on(store)
+    taken = watched.evidence(record, runbook_sha256="", settings=load_settings({"HOME": "/"}))
+    assert CANARY not in json.dumps([taken.record, [sealed.open() for sealed in taken.objects]])
+    cluster = read_back(taken, load_settings({"HOME": "/"})).cluster
+    (found,) = await cluster.list(Resource.PODS, "shop", labels={"token": pods_label(taken)})
+    assert found["metadata"]["name"] == "a"
+
+
+async def test_logs_errors_and_rejected_writes_leave_no_secret(store: Store) -> None:
+    class Leaking(Faulty):
+        async def pod_logs(self, *_place: str, **_which: Any) -> str:
+            return f"login with token={CANARY}\n"
+
+        async def write(self, write: Write, *, dry_run: bool = False) -> Object:
+            raise Refused(f"denied: password={CANARY}")
+
+    recorder = RunRecorder(uuid4(), cluster=Leaking(unreadable=[Resource.JOBS]), clock=lambda: EPOCH, limit=2**20)
+    recorder.clock()
+    assert CANARY in await recorder.cluster.pod_logs("shop", "a", "app")
+    body = {"spec": {"containers": [{"name": "app", "env": [{"name": "GREETING", "value": CANARY}]}]}}
+    with pytest.raises(Refused):
+        await recorder.cluster.write(
+            Write(verb=WriteVerb.PATCH, resource=Resource.PODS, namespace="shop", name="a", body=body)
+        )
+    taken = recorder.evidence(await run_on(store), runbook_sha256="", settings=load_settings({"HOME": "/"}))
+    kept = json.dumps([taken.record, [sealed.open() for sealed in taken.objects]])
+    assert CANARY not in kept
+    assert kept.count("[redacted:") == 3
+
+
+async def test_a_question_that_is_asked_again_and_again_is_kept_once(store: Store) -> None:
+    kept = await store.evidence.newest((await run_on(store)).incident_id or 0)
+    assert kept is not None
+    questions = [json.dumps(answer["question"], sort_keys=True) for answer in kept.record["answers"]]
+    assert len(questions) == len(set(questions))
+    assert max(answer.get("times", 1) for answer in kept.record["answers"]) > 1
+
+
 async def test_two_runs_that_read_the_same_objects_store_them_once(store: Store, database: str) -> None:
     await run_on(store)
     ((once,),) = rows(database, "select count(*) from evidence_objects")
@@ -232,6 +215,20 @@ async def test_two_runs_that_read_the_same_objects_store_them_once(store: Store,
     assert rows(database, "select count(*) from evidence_objects") == [(once,)]
     assert rows(database, "select count(distinct evidence_id), count(*) from evidence_parts") == [(2, 2 * once)]
     assert once > 3
+
+
+async def test_sixteen_runs_at_once_keep_the_same_objects_while_others_are_swept(database: str) -> None:
+    async with Store.open(database, max_size=18) as store:
+        alerts = [alert_of(labels=alert_of().labels | {"place": str(place)}) for place in range(16)]
+        *records, _ = await asyncio.gather(*(run_on(store, alert=alert) for alert in alerts), sweep_often(store))
+        for record in records:
+            assert record is not None
+            assert (await played_again(store, record))[1] == []
+
+
+async def sweep_often(store: Store) -> None:
+    for _ in range(50):
+        await store.evidence.sweep()
 
 
 @pytest.mark.parametrize("limit", [300, 2048, 4096])
@@ -254,11 +251,11 @@ async def test_many_objects_are_kept_all_or_not_at_all(bound: int, kept: int) ->
         for n in range(200)
     ]
     now = datetime(2026, 1, 1, tzinfo=UTC)
-    watch = Watch(uuid4(), cluster=SnapshotCluster(from_objects(pods)), clock=lambda: now, limit=2**20)
-    await watch.cluster.list(Resource.PODS)
-    await watch.cluster.list(Resource.PODS, "shop")
-    watch._limit = bound
-    watch.clock()
+    recorder = RunRecorder(uuid4(), cluster=SnapshotCluster(from_objects(pods)), clock=lambda: now, limit=2**20)
+    await recorder.cluster.list(Resource.PODS)
+    await recorder.cluster.list(Resource.PODS, "shop")
+    recorder._limit = bound
+    recorder.clock()
     run = RunRecord(
         incident_id=1,
         run_id=None,
@@ -270,7 +267,7 @@ async def test_many_objects_are_kept_all_or_not_at_all(bound: int, kept: int) ->
         status=RunStatus.SUCCEEDED,
         steps=(),
     )
-    taken = watch.take_down(run, runbook_sha256="", settings=load_settings({"HOME": "/"}))
+    taken = recorder.evidence(run, runbook_sha256="", settings=load_settings({"HOME": "/"}))
     assert len(taken.objects) == kept
     assert (taken.missing is None) is bool(kept)
 
@@ -281,6 +278,14 @@ async def test_with_a_bound_of_0_nothing_is_kept(store: Store, database: str) ->
     assert rows(database, "select count(*) from evidence") == [(0,)]
     assert await store.evidence.newest(record.incident_id or 0) is None
     assert await store.evidence.runs_by_status(record.incident_id or 0) == {"succeeded": 1}
+
+
+async def test_everything_else_waits_for_the_disk(database: str) -> None:
+    async with Store.open(database, max_size=1) as store:
+        await run_on(store)
+        async with store.evidence.database.connection() as connection:
+            shown = await (await connection.execute("show synchronous_commit")).fetchone()
+    assert shown == {"synchronous_commit": "on"}
 
 
 async def test_evidence_that_cannot_be_kept_fails_no_run(
@@ -313,45 +318,3 @@ async def test_evidence_goes_with_its_run_and_the_sweep_takes_what_nobody_refers
     assert rows(database, "select count(distinct sha256) from evidence_parts") == rows(
         database, "select count(*) from evidence_objects"
     )
-
-
-async def test_a_changed_object_is_told_and_not_replayed(store: Store, database: str) -> None:
-    record = await run_on(store)
-    with psycopg.connect(database, autocommit=True) as connection:
-        connection.execute("update evidence_objects set body = %s", (Sealed.of({"kind": "Pod"}).body,))
-    kept = await store.evidence.newest(record.incident_id or 0)
-    assert kept is not None
-    with pytest.raises(SreAgentError, match="was changed after it had been kept"):
-        recall(kept, load_settings({"HOME": "/"}))
-
-
-UNREADABLE = [
-    pytest.param({"format": 2}, "format 2", id="another format"),
-    pytest.param({"answers": [{}]}, "KeyError", id="answers of another shape"),
-    pytest.param({"moments": ["yesterday"]}, "ValueError", id="no moment"),
-    pytest.param({"settings": None}, "TypeError", id="no settings"),
-    pytest.param({"actions": [7]}, "TypeError", id="an action of another shape"),
-]
-
-
-@pytest.mark.parametrize(("changed", "words"), UNREADABLE)
-async def test_a_record_that_cannot_be_read_is_refused_in_words(
-    store: Store, changed: dict[str, Any], words: str
-) -> None:
-    record = await run_on(store)
-    kept = await store.evidence.newest(record.incident_id or 0)
-    assert kept is not None
-    with pytest.raises(BadInput, match=words) as refused:
-        recall(replace(kept, record=kept.record | changed), load_settings({"HOME": "/"}))
-    assert f"incident {record.incident_id}" in str(refused.value)
-
-
-@pytest.mark.parametrize("body", [b"", b"nonsense", Sealed.of("x" * 100).body[:-3]])
-def test_sealed_bytes_that_are_broken_are_refused(body: bytes) -> None:
-    with pytest.raises(SreAgentError):
-        Sealed(sha256=Sealed.of("x" * 100).sha256, body=body).open()
-
-
-def test_equal_values_are_sealed_alike_whatever_the_order_of_their_keys() -> None:
-    assert Sealed.of({"a": 1, "b": "é\ud800"}) == Sealed.of({"b": "é\ud800", "a": 1})
-    assert Sealed.of({"a": ["é", None]}).open() == {"a": ["é", None]}

@@ -1,21 +1,18 @@
-"""`incidents`, `show`, `suppress`, `resolve`, `db verify-audit` and `db prune` as their user meets them."""
+"""`incidents`, `show`, `suppress` and `resolve` as their user meets them, and what all commands on incidents share."""
 
+import io
 import json
 import re
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from typing import Any
 
-import psycopg
 import pytest
-from psycopg.conninfo import conninfo_to_dict
+from rich.cells import cell_len
 
 from sre_agent.cli import incidents as incidents_command
 from sre_agent.cli.main import run
+from sre_agent.cli.streams import taken_over
 from sre_agent.resources import data_path
-from tests.conftest import copy_of
+from tests.replay.answers import document, listed, told
 from tests.store.store_builders import execute
 
 EXAMPLES = data_path("examples")
@@ -61,44 +58,10 @@ PAST_KEYS = {
 }
 
 
-@pytest.fixture(scope="module")
-def played(postgres: str, migrated_template: str) -> Iterator[str]:
-    """The name of a database with three replays: 1 acted, 2 recommended, 3 refused."""
-    with contextmanager(copy_of)(postgres, migrated_template) as conninfo, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DATABASE_URL", conninfo)
-        assert run(["replay", str(EXAMPLES / "crash-loop-oom"), "--mode", "auto"]) == 0
-        assert run(["replay", str(EXAMPLES / "oom-killed"), "--mode", "recommend"]) == 0
-        assert run(["replay", str(EXAMPLES / "kube-system-oom"), "--mode", "auto"]) == 0
-        yield conninfo_to_dict(conninfo)["dbname"]
-
-
-@pytest.fixture
-def book(postgres: str, played: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The connection string of such a database, which the commands of the test speak to."""
-    with contextmanager(copy_of)(postgres, played) as conninfo:
-        monkeypatch.setenv("DATABASE_URL", conninfo)
-        yield conninfo
-
-
 @pytest.fixture
 def empty(database: str, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("DATABASE_URL", database)
     return database
-
-
-def document(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> dict[str, Any]:
-    assert run([*arguments, "--json"]) == code
-    found: dict[str, Any] = json.loads(capsys.readouterr().out)
-    return found
-
-
-def listed(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[int]:
-    return [incident["id"] for incident in document(capsys, "incidents", *arguments)["incidents"]]
-
-
-def told(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> str:
-    assert run(list(arguments)) == code
-    return capsys.readouterr().out
 
 
 def test_a_listed_incident_has_every_key_of_the_specification(book: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -162,6 +125,73 @@ def test_an_empty_list_says_why(empty: str, capsys: pytest.CaptureFixture[str]) 
     assert "no incident fits" in capsys.readouterr().err
 
 
+def test_behind_the_end_of_the_list_nothing_fits(book: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for place in (["--offset", "3"], ["--offset", str(2**63 - 1)], ["--cursor", "0-1"]):
+        assert run(["incidents", *place]) == 0
+        assert capsys.readouterr() == ("", "no incident fits\n")
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+def test_wide_characters_and_long_names_stay_in_their_columns(
+    columns: int, book: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    execute(
+        book,
+        "update incidents set alertname = repeat('内存不足', 30), namespace = repeat('é', 120),"
+        " pod = repeat('x', 500), action_error = repeat('调整 \U0001f600', 40) where id = 2;"
+        "insert into incident_events (incident_id, ts, event_type, payload) values (2, now(), 'analysis',"
+        """ jsonb_build_object('analysis_markdown', '- ' || repeat('内存', 90), 'regenerated', true))""",
+    )
+    for command in (["incidents"], ["show", "2", "--events"]):
+        shown = told(capsys, *command)
+        assert "内存不足内存不足" in shown
+        assert [line for line in shown.splitlines() if cell_len(line) > columns] == []
+
+
+def test_an_output_that_has_no_arrow_gets_it_escaped(book: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = {}
+    for form in ("", "--json"):
+        kept = io.BytesIO()
+        terminal = io.TextIOWrapper(kept, encoding="ascii")
+        monkeypatch.setattr(sys, "stdout", taken_over(terminal))
+        assert run(["incidents", "--namespace", "shop", *filter(None, [form])]) == 0
+        written[form] = kept.getvalue().decode("ascii")
+    assert "\\u2192 patch_memory_limit:" in written[""]
+    (incident,) = json.loads(written["--json"])["incidents"]
+    assert incident["action_recommended"] == "patch_memory_limit:shop/checkout/app:128Mi→256Mi"
+
+
+COMMANDS = [
+    pytest.param(["incidents"], id="incidents"),
+    pytest.param(["show", "1"], id="show"),
+    pytest.param(["suppress", "1"], id="suppress"),
+    pytest.param(["resolve", "1"], id="resolve"),
+    pytest.param(["db", "verify-audit"], id="verify-audit"),
+    pytest.param(["db", "prune", "--before", "1d", "--yes"], id="prune"),
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_database_that_is_away_or_old_ends_with_3(
+    command: list[str],
+    blank_database: str,
+    unused_tcp_port: int,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", f"postgresql://agent@127.0.0.1:{unused_tcp_port}/sre")
+    assert run(command) == 3
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert f"cannot reach PostgreSQL (database sre at 127.0.0.1:{unused_tcp_port}" in shown.err
+    monkeypatch.setenv("DATABASE_URL", blank_database)
+    assert run(command) == 3
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "run `sre-agent db migrate`" in shown.err
+
+
 BAD = [
     pytest.param(["incidents", "--since", "yesterday"], "2026-11-23", id="a date that is none"),
     pytest.param(["incidents", "--since", "2026-02-30"], "2026-11-23", id="a day that is none"),
@@ -176,6 +206,9 @@ BAD = [
     pytest.param(["show", "99"], "the nearest are 2, 3", id="an unknown incident"),
     pytest.param(["show", "9223372036854775808"], "ID", id="an id that no database has"),
     pytest.param(["show", "abc"], "ID", id="no id"),
+    pytest.param(["show", "0"], "ID", id="an id below all"),
+    pytest.param(["show", "-1"], "No such option", id="a negative id"),
+    pytest.param(["incidents", "--text", "x" * 10_000], "at most 200 characters", id="a text too long"),
     pytest.param(["resolve", "99"], "the nearest are 2, 3", id="resolving an unknown one"),
     pytest.param(["suppress", "99"], "the nearest are 2, 3", id="suppressing an unknown one"),
     pytest.param(["db", "prune", "--before", "soon"], "90d|7d", id="a date to prune before that is none"),
@@ -286,6 +319,14 @@ def test_the_timeline_names_each_event(book: str, capsys: pytest.CaptureFixture[
     assert [line for line in shown.splitlines() if len(line) > 80] == []
 
 
+def test_an_incident_whose_events_were_changed_can_still_be_looked_at(
+    book: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    execute(book, """set session_replication_role = replica; update incident_events set payload = '{"forged": 1}'""")
+    shown = told(capsys, "show", "1", "--events")
+    assert shown.count('{"forged": 1}') == len(document(capsys, "show", "1")["events"])
+
+
 def test_an_event_without_a_form_of_its_own_is_shown_as_json(book: str, capsys: pytest.CaptureFixture[str]) -> None:
     for event_type, payload in {
         "verified": '{"healthy": true}',
@@ -324,101 +365,6 @@ def test_a_user_without_a_name_has_a_number(
     monkeypatch.setattr("getpass.getuser", nameless)
     monkeypatch.setattr("os.getuid", lambda: 4711)
     assert incidents_command._user() == "user 4711"
-
-
-def test_an_honest_database_is_whole(book: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert told(capsys, "db", "verify-audit").startswith("whole: 3 incidents, ")
-    found = document(capsys, "db", "verify-audit")
-    assert found["broken"] == []
-    assert (found["incidents"], found["checkpoints"]) == (3, 0)
-    assert found["events"] == sum(len(document(capsys, "show", str(n))["events"]) for n in (1, 2, 3))
-
-
-def test_a_broken_chain_ends_with_1_and_names_the_first_broken_row(
-    book: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    execute(
-        book,
-        "set session_replication_role = replica;"
-        "update incident_events set payload = '{}' where incident_id = 2 and seq > 1;"
-        "delete from incident_ledger where incident_id = 3",
-    )
-    shown = told(capsys, "db", "verify-audit", code=1)
-    assert "broken: incident 2, event seq 2: its content does not fit its hash" in shown
-    assert "broken: incident 3: the incident does not stand in the ledger" in shown
-    found = document(capsys, "db", "verify-audit", code=1)
-    assert [(row["incident_id"], row["seq"]) for row in found["broken"]] == [(2, 2), (3, None)]
-
-
-def test_many_broken_chains_are_counted(
-    book: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sre_agent.cli.db.MOST_BROKEN", 1)
-    execute(book, "set session_replication_role = replica; delete from incident_ledger")
-    assert "broken: 2 incidents more" in told(capsys, "db", "verify-audit", code=1)
-
-
-def resolve_long_ago(database: str, *incident_ids: int) -> datetime:
-    """Resolves incidents through the book, then moves the moment back; returns a moment after it."""
-    for incident_id in incident_ids:
-        assert run(["resolve", str(incident_id)]) == 0
-    execute(database, "update incidents set resolved_at = '2020-01-01' where status = 'resolved'")
-    return datetime(2020, 1, 2, tzinfo=UTC)
-
-
-def test_a_prune_without_a_terminal_needs_yes(book: str, capsys: pytest.CaptureFixture[str]) -> None:
-    resolve_long_ago(book, 1, 2)
-    capsys.readouterr()
-    assert run(["db", "prune", "--before", "2020-01-02"]) == 2
-    assert "remove 2 incidents with" in (said := capsys.readouterr().err)
-    assert "add --yes" in said
-    assert len(listed(capsys)) == 3
-
-
-def test_a_prune_removes_and_leaves_what_verify_accepts(book: str, capsys: pytest.CaptureFixture[str]) -> None:
-    resolve_long_ago(book, 1, 2)
-    capsys.readouterr()
-    found = document(capsys, "db", "prune", "--before", "2020-01-02", "--yes")
-    assert found["removed"]["incidents"] == 2
-    assert listed(capsys) == [3]
-    assert run(["show", "1"]) == 2
-    assert "was removed by `sre-agent db prune`" in capsys.readouterr().err
-    assert document(capsys, "db", "verify-audit")["checkpoints"] == 2
-    assert told(capsys, "db", "prune", "--before", "2020-01-02") == "nothing to remove\n"
-    with psycopg.connect(book) as connection:
-        (left,) = connection.execute("select count(*) from evidence where incident_id in (1, 2)").fetchone() or (None,)
-    assert left == 0
-
-
-@pytest.mark.parametrize(("typed", "code", "left"), [("y", 0, 2), ("n", 1, 3)])
-def test_a_prune_asks_on_a_terminal(
-    typed: str,
-    code: int,
-    left: int,
-    book: str,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    resolve_long_ago(book, 1)
-    asked: list[str] = []
-
-    def confirm(question: str, *, err: bool) -> bool:
-        assert err
-        asked.append(question)
-        return typed == "y"
-
-    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
-    monkeypatch.setattr("typer.confirm", confirm)
-    assert run(["db", "prune", "--before", "2020-01-02"]) == code
-    assert asked[0].startswith("Remove 1 incident with")
-    capsys.readouterr()
-    assert len(listed(capsys)) == left
-
-
-def test_pruning_looks_at_when_an_incident_was_resolved(book: str, capsys: pytest.CaptureFixture[str]) -> None:
-    before = resolve_long_ago(book, 1) - timedelta(days=10)
-    capsys.readouterr()
-    assert told(capsys, "db", "prune", "--before", before.isoformat(), "--yes") == "nothing to remove\n"
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,149 @@ def test_a_changed_runbook_shows_the_difference(tmp_path: Path, capsys: pytest.C
     assert what["action_taken"] == (stored["action_taken"], None)
 
 
+def edited(directory: Path, runbook_id: str, before: str, after: str) -> str:
+    """A directory with a shipped runbook in which one text is another one."""
+    text = load_runbooks(load({}))[runbook_id].path.read_text()
+    assert before in text
+    (directory / f"{runbook_id}.md").write_text(text.replace(before, after, 1))
+    return str(directory)
+
+
+INCREASE = "  - step: increase_memory_limit\n    when: check_oom.oom_detected\n    verify: {within: 180s, undo: true}\n"
+EDITS = [
+    pytest.param(
+        "    when: check_oom.oom_detected\n",
+        "    when: check_imagepullbackoff.imagepull_detected\n",
+        {"step increase_memory_limit: status": ("done", "skipped")},
+        id="another gate",
+    ),
+    pytest.param(INCREASE, "", {"step increase_memory_limit": ("increase_memory_limit", None)}, id="a removed step"),
+    pytest.param(
+        INCREASE,
+        INCREASE.replace("step: increase_memory_limit", "step: more\n    tool: increase_memory_limit"),
+        {"step more": (None, "increase_memory_limit"), "step increase_memory_limit": ("increase_memory_limit", None)},
+        id="a renamed step",
+    ),
+    pytest.param(
+        "  - step: check_oom\n",
+        "  - step: why\n    tool: get_runbook\n  - step: check_oom\n",
+        {"step why": (None, "get_runbook")},
+        id="an added step",
+    ),
+]
+
+
+@pytest.mark.parametrize(("before", "after", "expected"), EDITS)
+def test_an_edited_runbook_is_told_step_by_step(
+    before: str, after: str, expected: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    incident = first(capsys, data_path("examples") / "crash-loop-oom")["incident_id"]
+    played = again(capsys, incident, "--runbooks", edited(tmp_path, "RB_CRASHLOOP", before, after))
+    found = {entry["what"]: (tool_of(entry["before"]), tool_of(entry["now"])) for entry in played["differences"]}
+    assert expected.items() <= found.items()
+    assert "runbook_sha256" in found
+
+
+def tool_of(value: Any) -> Any:
+    """A step that was added or removed, by its tool."""
+    return value["tool"] if isinstance(value, dict) and "tool" in value else value
+
+
+def test_an_alert_that_another_runbook_claims_now_is_told_and_what_it_asks_besides_is_unknown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    payload = json.loads((OOM / "payload.json").read_text())
+    del payload["alerts"][0]["labels"]["runbook_id"]
+    (tmp_path / "payload.json").write_text(json.dumps(payload))
+    (stored,) = document(
+        capsys, str(tmp_path / "payload.json"), "--snapshot", str(OOM / "cluster.yaml"), "--mode", "auto"
+    )["runs"]
+    users = tmp_path / "runbooks"
+    users.mkdir()
+    edited(users, "RB_OOM", "  - KubePodOOMKilled\n", "")
+    claims = "id: RB_MINE\ntitle: Mine\nalerts: [KubePodOOMKilled]\nworkflow: [{step: get_pod_logs}]"
+    (users / "RB_MINE.md").write_text(f"---\n{claims}\n---\n# Mine\n")
+    played = again(capsys, stored["incident_id"], "--runbooks", str(users))
+    what = {entry["what"]: (entry["before"], entry["now"]) for entry in played["differences"]}
+    assert what["runbook_id"] == ("RB_OOM", "RB_MINE")
+    assert what["status"] == ("succeeded", "failed")
+    assert "evidence that was kept does not say: log pods shop/" in what["action_error"][1]
+    assert played["writes"] == []
+    assert run(["replay", "--incident", str(stored["incident_id"]), "--runbooks", str(users)]) == 1
+    capsys.readouterr()
+
+
+def test_a_runbook_with_an_unknown_tool_ends_with_2_and_its_place(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    incident = str(first(capsys)["incident_id"])
+    users = edited(tmp_path, "RB_OOM", "step: increase_memory_limit", "step: more_memory")
+    assert run(["replay", "--incident", incident, "--runbooks", users]) == 2
+    assert "RB_OOM.md:14:11: unknown tool 'more_memory'" in capsys.readouterr().err
+
+
+def test_writes_are_told_in_one_form_whatever_the_order_they_were_kept_in(capsys: pytest.CaptureFixture[str]) -> None:
+    incident = str(first(capsys)["incident_id"])
+    assert run(["replay", "--incident", incident, "--mode", "recommend"]) == 0
+    lines = " ".join(capsys.readouterr().out.split())
+    write = 'patch deployments shop/checkout {"spec": {"template":'
+    assert f"writes - {write}" in lines
+    assert f"planned_writes - none + {write}" in lines
+
+
+DAMAGES = [
+    pytest.param("update evidence_objects set body = 'x'", "was changed after it had been kept", id="a changed object"),
+    pytest.param("delete from evidence_parts where place = 1", "is gone from the database", id="a lost object"),
+    pytest.param("update evidence set record = '{\"format\": 9}'", "has the format 9", id="another format"),
+    pytest.param("update evidence set record = '[]'", "cannot be read", id="no record"),
+    pytest.param("update evidence set record = record - 'answers'", "cannot be read (KeyError", id="no answers"),
+]
+
+
+@pytest.mark.parametrize(("damage", "words"), DAMAGES)
+def test_damaged_evidence_ends_with_2_and_one_sentence(
+    damage: str, words: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SRE_AGENT_DATA_DIR", str(tmp_path))
+    incident = first(capsys)["incident_id"]
+    with running(tmp_path / POSTGRES_DIRECTORY) as conninfo, psycopg.connect(conninfo, autocommit=True) as connection:
+        connection.execute(damage.encode())
+        assert run(["replay", "--incident", str(incident)]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    (said,) = shown.err.splitlines()
+    assert f"incident {incident}" in said
+    assert words in said
+
+
+def test_a_pruned_incident_ends_with_2_and_says_when_it_was_pruned(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SRE_AGENT_DATA_DIR", str(tmp_path))
+    incident = str(first(capsys)["incident_id"])
+    assert run(["resolve", incident]) == 0
+    assert run(["db", "prune", "--before", "0s", "--yes"]) == 0
+    capsys.readouterr()
+    assert run(["replay", "--incident", incident]) == 2
+    assert f"incident {incident} was removed by `sre-agent db prune`" in capsys.readouterr().err
+
+
+def test_the_document_has_the_shape_of_every_replay(capsys: pytest.CaptureFixture[str]) -> None:
+    stored = first(capsys)
+    found = document(capsys, "--incident", str(stored["incident_id"]))
+    assert (list(found), found["skipped"]) == (["runs", "skipped"], [])
+    (played,) = found["runs"]
+    assert played.keys() - stored.keys() == {"differences", "replayed"}
+    assert played["replayed"] == {
+        "incident_id": stored["incident_id"],
+        "run_id": stored["run_id"],
+        "mode": "auto",
+        "settings": {},
+        "incomplete": None,
+        "later_runs": 0,
+    }
+
+
 def test_the_story_ends_with_what_is_different(capsys: pytest.CaptureFixture[str]) -> None:
     incident = str(first(capsys)["incident_id"])
     assert run(["replay", "--incident", incident]) == 0
@@ -106,7 +249,9 @@ def test_the_settings_are_those_of_the_run_and_changed_ones_are_told(
 
 
 BAD_USAGE = [
-    pytest.param(["--incident", "987654321"], "there is no incident 987654321", id="unknown"),
+    pytest.param(["--incident", "987654321"], "there is no incident 987654321: the nearest are", id="unknown"),
+    pytest.param(["--incident", "0"], "there is no incident 0: the nearest are", id="zero"),
+    pytest.param(["--incident", str(2**70)], f"there is no incident {2**70}: the nearest are", id="a huge number"),
     pytest.param(["--incident", "1", str(OOM)], "PAYLOAD", id="with a payload"),
     pytest.param(["--incident", "1", "--snapshot", str(OOM / "cluster.yaml")], "--snapshot", id="with a snapshot"),
     pytest.param(["--incident", "first"], "integer", id="no number"),
@@ -118,6 +263,7 @@ BAD_USAGE = [
 def test_bad_usage_ends_with_2_and_says_what(
     arguments: list[str], word: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    first(capsys)
     assert run(["replay", *arguments]) == 2
     shown = capsys.readouterr()
     assert word in shown.err

@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -94,6 +95,8 @@ async def broken(store: Store) -> dict[int, tuple[int | None, Fault]]:
     found = await store.audit.verify()
     assert [row.incident_id for row in found] == sorted({row.incident_id for row in found})
     assert all(row.what for row in found)
+    ids = {(event.seq, event.id) for row in found for event in await store.events(row.incident_id)}
+    assert all((row.seq, row.event_id) in ids for row in found if row.event_id is not None)
     return {row.incident_id: (row.seq, row.fault) for row in found}
 
 
@@ -123,6 +126,19 @@ ALONE = [
         " where incidents.id = 1 and incident_id = 1 and seq = 6",
         {1: (6, Fault.UNLINKED)}, id="a chain that was begun anew"),
     pytest.param("delete from incident_events where incident_id = 1", {1: (1, Fault.MISSING_END)}, id="all events"),
+    pytest.param("delete from incident_events where incident_id = 1;"
+        "update incidents set last_seq = 0, last_hash = null where id = 1",
+        {1: (1, Fault.NO_EVENTS)}, id="all events and the head"),
+    pytest.param("update incident_events set id = -seq where incident_id = 1", {1: (2, Fault.REORDERED)},
+        id="ids below all that were ever given"),
+    pytest.param("update incident_events e set payload = o.payload, event_type = o.event_type, ts = o.ts"
+        " from incident_events o where (e.incident_id, o.incident_id) in ((1, 2), (2, 1)) and e.seq = 3 and o.seq = 4",
+        {1: (3, Fault.CHANGED), 2: (3, Fault.CHANGED)}, id="events swapped between incidents"),
+    pytest.param("update incidents set id = 9 where id = 1; update incident_events set incident_id = 9"
+        " where incident_id = 1; update incident_ledger set incident_id = 9 where incident_id = 1",
+        {9: (1, Fault.CHANGED)}, id="another id of the incident"),
+    pytest.param("insert into incident_ledger (incident_id) values (9)", {9: (None, Fault.GONE)},
+        id="a ledger row of nothing"),
     pytest.param("delete from incidents where id = 1", {1: (None, Fault.GONE)}, id="the incident without its events"),
     pytest.param("delete from incident_ledger where incident_id = 1", {1: (None, Fault.NOT_IN_LEDGER)},
         id="the ledger's row"),
@@ -157,32 +173,51 @@ async def test_a_proof_says_how_far_it_is_and_ends_with_the_totals(
     assert told[-1] == Proved(incidents=7, events=7 * EVENTS, checkpoints=0)
 
 
-async def test_writers_at_work_are_never_suspected(database: str) -> None:
-    async with Store.open(database, max_size=12) as store:
+async def test_writers_at_work_and_a_prune_are_never_suspected(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit, "BATCH", 2)
+    async with Store.open(database, max_size=20) as store:
         run = await started(store)
         action_id = await intended(store, run)
+        for _ in range(8):
+            await resolved(store)
 
         async def write(worker: int) -> None:
-            for _ in range(10):
-                await store.record_outcome(run, action_id, Outcome.DONE, None, [outcome(action_id)], now=NOW)
-                await receive(store, new_incident(dedup_key=f"other-{worker}"))
+            for _ in range(8):
+                several = [outcome(action_id, f"{worker}.{place}") for place in range(3)]
+                await store.record_outcome(run, action_id, Outcome.DONE, None, several, now=NOW)
+                await receive(store, new_incident(dedup_key=f"other-{worker % 3}"))
 
         async def prove() -> None:
             for _ in range(6):
                 assert await store.audit.verify() == []
 
-        await asyncio.gather(prove(), *(write(worker) for worker in range(8)))
+        await asyncio.gather(prove(), store.audit.prune(NOW, now=NOW), *(write(worker) for worker in range(16)))
+        assert await store.audit.verify() == []
+        events = await store.events(run.incident_id)
+        assert [event.id for event in events] == sorted(event.id for event in events)
+        said = [event.payload["outcome"] for event in events if event.event_type == "outcome"]
+        assert said == [f"{word.split('.')[0]}.{place % 3}" for place, word in enumerate(said)]
 
 
-async def test_ids_from_before_they_were_ordered_are_not_suspected(store: Store, database: str) -> None:
+@pytest.mark.parametrize(
+    ("last_unordered", "expected"),
+    [
+        pytest.param(1100, {}, id="all from before"),
+        pytest.param(1001, {1: (3, Fault.REORDERED)}, id="one from before behind one from after"),
+    ],
+)
+async def test_ids_from_before_they_were_ordered_are_not_suspected(
+    last_unordered: int, expected: dict[int, tuple[int | None, Fault]], store: Store, database: str
+) -> None:
     honest_copies(database, 1)
     execute(
         database,
         "set session_replication_role = replica;"
         "update incident_events set id = 1000 + id where seq = 2; update incident_events set id = 500 where seq = 1;"
-        "create or replace function last_unordered_event() returns bigint language sql immutable as 'select 1100'",
+        "create or replace function last_unordered_event() returns bigint language sql immutable"
+        f" as 'select {last_unordered}::bigint'",
     )
-    assert await broken(store) == {}
+    assert await broken(store) == expected
 
 
 async def resolved(store: Store, *, days_ago: int = 10, **changed: object) -> int:
@@ -261,27 +296,77 @@ async def test_an_incident_that_somebody_holds_stays_for_the_next_time(store: St
     assert (await store.audit.prune(NOW, now=NOW)).incidents == 1
 
 
-@pytest.fixture
-def reader(database: str) -> Iterator[str]:
-    """A connection string of a role that may write and not delete."""
+@contextmanager
+def role_with(database: str, rights: str) -> Iterator[str]:
+    """A connection string of a role that may write all tables, and what else is given."""
     name = f"agent_{uuid4().hex[:8]}"
     execute(
         database,
         f"create role {name} login; grant select, insert, update on all tables in schema public to {name};"
-        f"grant usage on all sequences in schema public to {name}",
+        f"grant usage on all sequences in schema public to {name}; {rights.format(role=name)}",
     )
     yield make_conninfo(database, user=name)
     execute(database, f"drop owned by {name}; drop role {name}")
 
 
-async def test_a_role_that_may_not_delete_is_told_what_it_lacks(store: Store, reader: str) -> None:
+async def test_a_role_that_may_not_delete_is_told_what_it_lacks(store: Store, database: str) -> None:
     incident_id = await resolved(store)
-    async with Store.open(reader) as limited:
-        with pytest.raises(BadInput, match=r"permission denied for table .+ Connect as the owner"):
-            await limited.audit.prune(NOW, now=NOW)
-        await receive(limited, new_incident(dedup_key="it may write"))
-        assert await limited.audit.verify() == []
+    with role_with(database, "") as writer:
+        async with Store.open(writer) as limited:
+            with pytest.raises(BadInput, match=r"permission denied for table .+ Pruning takes DELETE on incidents"):
+                await limited.audit.prune(NOW, now=NOW)
+            await receive(limited, new_incident(dedup_key="it may write"))
+            assert await limited.audit.verify() == []
     assert await store.incident(incident_id) is not None
+
+
+async def test_a_role_that_may_delete_incidents_and_no_evidence_is_told_so(store: Store, database: str) -> None:
+    await resolved(store)
+    rights = "grant delete on incidents, runs, actions, approvals, incident_events to {role}"
+    with role_with(database, rights) as nearly:
+        async with Store.open(nearly) as limited:
+            with pytest.raises(BadInput, match="permission denied for table evidence_objects"):
+                await limited.audit.prune(NOW, now=NOW)
+    assert await store.audit.verify() == []
+
+
+async def test_the_evidence_that_a_killed_prune_has_left_goes_with_the_next(store: Store, database: str) -> None:
+    execute(database, "insert into evidence_objects (sha256, body) values (sha256('left'), 'left')")
+    await store.audit.prune(NOW, now=NOW)
+    assert rows(database, "select count(*) from evidence_objects") == [(0,)]
+
+
+SHADOWED = [
+    pytest.param(
+        "create temp table incident_ledger as select id as incident_id, now() as pruned_at from incidents;"
+        "create temp table incident_events (incident_id bigint);"
+        "delete from public.incident_events where incident_id = 1 and seq > 3",
+        id="the ledger, to cut off an end",
+    ),
+    pytest.param(
+        "create temp table incidents as select id, 'resolved' as status, 1::bigint as last_seq, ''::bytea as last_hash"
+        "  from public.incidents;"
+        "update incident_ledger set pruned_at = now(), pruned_by = 'x', last_seq = 1, last_hash = ''",
+        id="the incidents, to forge a checkpoint",
+    ),
+    pytest.param(
+        "create temp table incidents as select 9::bigint as id; insert into incident_ledger (incident_id) values (9)",
+        id="the incidents, to enter one that never was",
+    ),
+]
+
+
+@pytest.mark.parametrize("statements", SHADOWED)
+async def test_a_temporary_table_cannot_stand_before_what_a_trigger_guards(
+    statements: str, store: Store, database: str
+) -> None:
+    honest_copies(database, 2)
+    with (
+        role_with(database, "grant delete on all tables in schema public to {role}") as other,
+        pytest.raises(RestrictViolation, match="refused"),
+    ):
+        execute(other, statements)
+    assert await broken(store) == {}
 
 
 async def checkpointed(store: Store, database: str) -> tuple[psycopg.Connection, int]:
@@ -289,7 +374,7 @@ async def checkpointed(store: Store, database: str) -> tuple[psycopg.Connection,
     incident_id = await resolved(store)
     connection = psycopg.connect(database)
     connection.execute(
-        "update incident_ledger l set pruned_at = now(), pruned_by = current_user, last_seq = i.last_seq,"
+        "update incident_ledger l set pruned_at = now(), pruned_by = 'somebody else', last_seq = i.last_seq,"
         " last_hash = i.last_hash from incidents i where l.incident_id = i.id and i.id = %s",
         (incident_id,),
     )
@@ -309,6 +394,7 @@ async def test_a_whole_incident_with_its_checkpoint_can_be_deleted_by_hand(store
             connection.execute(f"delete from {table} where incident_id = %s".encode(), (incident_id,))
         connection.execute("delete from incidents where id = %s", (incident_id,))
     assert await broken(store) == {}
+    assert rows(database, "select pruned_by = session_user from incident_ledger") == [(True,)]
 
 
 @pytest.mark.parametrize(
@@ -316,6 +402,8 @@ async def test_a_whole_incident_with_its_checkpoint_can_be_deleted_by_hand(store
     [
         pytest.param("delete from incident_ledger", id="delete"),
         pytest.param("truncate incident_ledger", id="truncate"),
+        pytest.param("insert into incident_ledger (incident_id) values (9)", id="an incident that never was"),
+        pytest.param("insert into incident_ledger values (9, now(), 'x', 1, 'x')", id="a checkpoint of nothing"),
         pytest.param("update incident_ledger set incident_id = incident_id + 1", id="another incident"),
         pytest.param(
             "update incident_ledger set pruned_at = now(), pruned_by = 'x', last_seq = 1, last_hash = 'forged'",

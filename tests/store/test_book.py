@@ -1,6 +1,6 @@
 """The list by cursor, offset and filters; unknown ids; what a person decides about an incident."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -65,6 +65,27 @@ async def test_a_cursor_stays_where_it_is_when_new_incidents_come(store: Store) 
     assert await ids(store, cursor=page.next_cursor) == [older]
 
 
+async def test_an_incident_that_changes_between_pages_moves_to_the_top_and_no_other_is_lost_or_repeated(
+    store: Store,
+) -> None:
+    known = [await opened(store, f"p{n}", minute=n) for n in range(6)][::-1]
+    page = await store.book.page(EVERYTHING, limit=2)
+    for moved in (known[1], known[4]):  # one that was seen, one that was not yet
+        await store.book.suppress(moved, by="ada", reason=None, now=NOW + timedelta(hours=1))
+    assert [incident.id for incident in page.incidents] == known[:2]
+    assert await ids(store, cursor=page.next_cursor) == [known[2], known[3], known[5]]
+    assert set(await ids(store, limit=2)) == {known[1], known[4]}
+
+
+@pytest.mark.parametrize("year", [1, 1969, 1970, 2026, 9999])
+async def test_a_replays_clock_of_any_year_makes_a_cursor_that_leads_on(store: Store, year: int) -> None:
+    then = datetime(year, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
+    first, second = [(await receive(store, new_incident(dedup_key=key), now=then)).incident_id for key in ("a", "b")]
+    page = await store.book.page(EVERYTHING, limit=1)
+    assert [incident.id for incident in page.incidents] == [second]
+    assert await ids(store, cursor=page.next_cursor) == [first]
+
+
 @pytest.mark.parametrize(
     ("place", "said"),
     [
@@ -73,7 +94,10 @@ async def test_a_cursor_stays_where_it_is_when_new_incidents_come(store: Store) 
         pytest.param({"offset": -1}, "0 or more", id="a negative offset"),
         pytest.param({"cursor": "yesterday"}, "next_cursor", id="no cursor"),
         pytest.param({"cursor": "1-2-3"}, "next_cursor", id="nearly a cursor"),
-        pytest.param({"cursor": "9" * 30 + "-1"}, "next_cursor", id="a cursor out of time"),
+        pytest.param({"cursor": "9" * 18 + "-1"}, "next_cursor", id="a cursor out of time"),
+        pytest.param({"cursor": "-" + "9" * 18 + "-1"}, "next_cursor", id="a cursor before time"),
+        pytest.param({"cursor": "1-" + "9" * 19}, "next_cursor", id="a cursor behind an id that no database has"),
+        pytest.param({"cursor": " 1-1"}, "next_cursor", id="a cursor with a space"),
         pytest.param({"cursor": ""}, "next_cursor", id="an empty cursor"),
     ],
 )
@@ -93,6 +117,7 @@ FILTERS = [
     pytest.param({"since": NOW + timedelta(minutes=3)}, {"closed", "replay", "long"}, id="since"),
     pytest.param({"namespace": "shop", "status": IncidentStatus.OPEN}, {"shop"}, id="two at once"),
     pytest.param({"namespace": "n" * 600}, {"long"}, id="a name that is kept shortened"),
+    pytest.param({"severity": "password=hunter2secret"}, {"long"}, id="a name that is kept without its secret"),
     pytest.param({"alertname": "kubenodenotready"}, set(), id="names are exact"),
     pytest.param({"alertname": "' or true --"}, set(), id="no way into the statement"),
     pytest.param({"text": "OOMKilled"}, {"shop", "closed", "replay", "long"}, id="text from a capital on"),
@@ -122,7 +147,7 @@ async def test_filters_leave_what_fits(store: Store, filters: dict[str, Any], ex
         ),
         "closed": await opened(store, "closed", minute=3, namespace="shop"),
         "replay": (await receive(store, replayed("one"), now=NOW + timedelta(minutes=4))).incident_id,
-        "long": await opened(store, "long", minute=5, namespace="n" * 600),
+        "long": await opened(store, "long", minute=5, namespace="n" * 600, severity="password=hunter2secret"),
     }
     await store.book.resolve(named["closed"], by="ada", reason=None, now=NOW)
     assert set(await ids(store, IncidentFilters(**filters))) == {named[name] for name in expected}

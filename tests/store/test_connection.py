@@ -2,9 +2,11 @@
 
 import asyncio
 from pathlib import Path
+from uuid import uuid4
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from sre_agent.errors import BadInput, Unreachable
 from sre_agent.store import Store
@@ -124,3 +126,16 @@ async def test_a_pool_that_has_no_free_connection_says_so(database: str, monkeyp
     async with open_pool(database, max_size=1) as pool, pool.connection():
         with pytest.raises(Unreachable, match="couldn't get a connection"):
             await Store(pool, place(database)).incident(1)
+
+
+async def test_a_role_without_a_right_is_told_which_and_where(store: Store, database: str) -> None:
+    incident_id = (await receive(store)).incident_id
+    name = f"stranger_{uuid4().hex[:8]}"
+    execute(database, f"create role {name} login; grant select on incidents to {name}")
+    try:
+        async with Store.open(make_conninfo(database, user=name)) as limited:
+            assert await limited.incident(incident_id) is not None
+            with pytest.raises(BadInput, match=f"as user {name}: permission denied for table incident_events; let its"):
+                await limited.events(incident_id)
+    finally:
+        execute(database, f"drop owned by {name}; drop role {name}")

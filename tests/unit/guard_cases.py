@@ -11,12 +11,13 @@ from sre_agent.cluster.port import Resource, Write, WriteVerb
 from sre_agent.evidence import NodeEvidence, WorkloadEvidence
 from sre_agent.facts import Facts
 from sre_agent.objects import Object
-from sre_agent.run import Change, FieldChange, Mode
+from sre_agent.run import Change, FieldChange, Mode, StepRecord, StepStatus
 from sre_agent.runbook import Runbook, Step
 from sre_agent.settings import load
 from sre_agent.store import PastAction
 from sre_agent.target import Target
 
+MINUTES, HOURS, DAYS = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 NOW = datetime(2026, 3, 14, 3, 0, tzinfo=UTC)
 WORKLOAD = Target(
     kind="Deployment", namespace="shop", name="cart", container="app", pod="cart-1", uid="uid-cart", pod_uid="uid-pod"
@@ -187,22 +188,123 @@ def past(tool: str, ago: timedelta, **fields: Any) -> PastAction:
     return PastAction(**(values | fields))
 
 
+def workload(**fields: Any) -> Facts:
+    return facts(workload_evidence(**fields))
+
+
+def labelled_namespace(value: str) -> dict[str, Any]:
+    return {"kind": "Namespace", "metadata": {"name": "shop", "labels": {"sre-agent/mode": value}}}
+
+
+def managed(manager: str, ago: timedelta, *, template: bool = True) -> dict[str, Any]:
+    fields = {"f:spec": {"f:template": {}}} if template else {"f:spec": {"f:replicas": {}}}
+    return {"manager": manager, "time": text(NOW - ago), "fieldsV1": fields}
+
+
+def autoscaler(*, kind: str = "Deployment", name: str = "cart", metric: dict[str, Any] | None = None) -> dict[str, Any]:
+    metrics = [metric] if metric else []
+    return {
+        "metadata": {"name": "scaler"},
+        "spec": {"scaleTargetRef": {"kind": kind, "name": name}, "metrics": metrics},
+    }
+
+
+def vertical(**spec: Any) -> dict[str, Any]:
+    return {"metadata": {"name": "vpa"}, "spec": {"targetRef": {"kind": "Deployment", "name": "cart"}, **spec}}
+
+
+def spoiled_template(**strategy: Any) -> dict[str, Any]:
+    made = deployment()
+    made["spec"]["strategy"] = strategy
+    made["spec"]["replicas"] = 1
+    return made
+
+
+def drain_of(*names: str) -> Change:
+    return node_change(
+        "drain_node",
+        writes=tuple(
+            Write(
+                verb=WriteVerb.CREATE,
+                resource=Resource.PODS,
+                namespace="shop",
+                name=name,
+                subresource="eviction",
+                body={},
+            )
+            for name in names
+        ),
+    )
+
+
+def owned(name: str, *, ready: bool, on: str) -> dict[str, Any]:
+    made = pod(name, ready=ready)
+    made["metadata"]["uid"] = f"uid-{name}"
+    made["metadata"]["ownerReferences"] = [
+        {"kind": "ReplicaSet", "name": "cart-7", "uid": "uid-rs", "controller": True, "apiVersion": "apps/v1"}
+    ]
+    made["spec"] = {"nodeName": on}
+    return made
+
+
+def of_another(made: Object, *, namespace: str) -> Object:
+    """The same pod in another namespace, and of another owner."""
+    made["metadata"] |= {"namespace": namespace, "uid": "uid-other"}
+    made["metadata"]["ownerReferences"][0] |= {"name": "other-7", "uid": "uid-other-rs"}
+    return made
+
+
+def on_a_node(wanted: Change | None = None, **fields: Any) -> tuple[Facts, Change]:
+    """A cordon, or the change given, with the evidence of its node."""
+    wanted = wanted or node_change()
+    return facts(node_evidence(**fields), step=Step(name=wanted.tool, tool=wanted.tool)), wanted
+
+
+def done(tool: str, status: StepStatus = StepStatus.DONE) -> StepRecord:
+    made = node_change(tool) if tool.endswith("_node") else change(tool=tool)
+    return StepRecord(step=tool, tool=tool, status=status, change=made)
+
+
+def tainted(name: str, taint: dict[str, str]) -> dict[str, Any]:
+    return node(name) | {"spec": {"taints": [taint]}}
+
+
+def image_change(value: str | None) -> Change:
+    return change(tool="fix_imagepullbackoff", action="patch_image:shop/cart/app:x", value=value)
+
+
 __all__ = [
+    "DAYS",
+    "HOURS",
+    "MINUTES",
     "NODE",
     "NOW",
     "WORKLOAD",
     "alert",
+    "autoscaler",
     "change",
     "deployment",
+    "done",
+    "drain_of",
     "facts",
+    "image_change",
+    "labelled_namespace",
+    "managed",
     "node",
     "node_change",
     "node_evidence",
+    "of_another",
+    "on_a_node",
+    "owned",
     "past",
     "pod",
     "replace",
     "replica_set",
     "runbook",
+    "spoiled_template",
+    "tainted",
     "text",
+    "vertical",
+    "workload",
     "workload_evidence",
 ]

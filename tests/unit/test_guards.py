@@ -7,30 +7,41 @@ from typing import Any
 import pytest
 
 from sre_agent import guards
-from sre_agent.alert import AlertStatus
-from sre_agent.cluster.port import Resource, Write, WriteVerb
 from sre_agent.facts import Facts
-from sre_agent.run import Change, Judgement, Mode, StepRecord, StepStatus, Verdict, worst
+from sre_agent.run import Change, Mode, StepRecord, StepStatus, Verdict, worst
 from sre_agent.runbook import Step
 from tests.unit.guard_cases import (
+    DAYS,
+    HOURS,
+    MINUTES,
     NOW,
     WORKLOAD,
     alert,
+    autoscaler,
     change,
     deployment,
+    done,
+    drain_of,
     facts,
+    image_change,
+    labelled_namespace,
+    managed,
     node,
     node_change,
     node_evidence,
+    owned,
     past,
     pod,
     replica_set,
     runbook,
+    spoiled_template,
+    tainted,
     text,
+    vertical,
+    workload,
     workload_evidence,
 )
 
-MINUTES, HOURS, DAYS = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 ARGO = {"argocd.argoproj.io/tracking-id": "cart:apps/Deployment:shop/cart"}
 
 
@@ -39,46 +50,13 @@ def stops(facts_: Facts, change_: Change | None = None) -> dict[str, str]:
     return {entry.rule: entry.verdict.name for entry in guards.judge(facts_, change_ or change())}
 
 
-def workload(**fields: Any) -> Facts:
-    return facts(workload_evidence(**fields))
-
-
-def labelled_namespace(value: str) -> dict[str, Any]:
-    return {"kind": "Namespace", "metadata": {"name": "shop", "labels": {"sre-agent/mode": value}}}
-
-
-def managed(manager: str, ago: timedelta, *, template: bool = True) -> dict[str, Any]:
-    fields = {"f:spec": {"f:template": {}}} if template else {"f:spec": {"f:replicas": {}}}
-    return {"manager": manager, "time": text(NOW - ago), "fieldsV1": fields}
-
-
-def autoscaler(*, kind: str = "Deployment", name: str = "cart", metric: dict[str, Any] | None = None) -> dict[str, Any]:
-    metrics = [metric] if metric else []
-    return {
-        "metadata": {"name": "scaler"},
-        "spec": {"scaleTargetRef": {"kind": kind, "name": name}, "metrics": metrics},
-    }
-
-
-def vertical(**spec: Any) -> dict[str, Any]:
-    return {"metadata": {"name": "vpa"}, "spec": {"targetRef": {"kind": "Deployment", "name": "cart"}, **spec}}
-
-
 MEMORY_METRIC = {"type": "Resource", "resource": {"name": "memory"}}
 CPU_METRIC = {"type": "Resource", "resource": {"name": "cpu"}}
-
-
-def spoiled_template(**strategy: Any) -> dict[str, Any]:
-    made = deployment()
-    made["spec"]["strategy"] = strategy
-    made["spec"]["replicas"] = 1
-    return made
 
 
 WORKLOAD_CASES = [
     pytest.param(facts(), {}, id="nothing speaks against a plain change in auto"),
     # 1 mode and policy
-    pytest.param(facts(mode=Mode.RECOMMEND), {"mode": "ASK"}, id="recommend never acts"),
     pytest.param(
         facts(environment={"SRE_AGENT_MODES": "shop=recommend"}), {"mode": "ASK"}, id="policy lowers a namespace"
     ),
@@ -99,32 +77,7 @@ WORKLOAD_CASES = [
     pytest.param(
         workload(namespace=labelled_namespace("recommend")), {"namespace-mode": "ASK"}, id="a namespace may lower"
     ),
-    pytest.param(
-        workload(namespace=labelled_namespace("off")), {"namespace-mode": "ASK"}, id="an unknown label value lowers too"
-    ),
-    pytest.param(workload(namespace=None), {"namespace-mode": "ASK"}, id="an unread namespace lowers"),
-    pytest.param(
-        facts(step=Step(name="x", tool="increase_memory_limit", recommend_only=True)),
-        {"step-mode": "ASK"},
-        id="mode: recommend in the step",
-    ),
-    pytest.param(
-        facts(step=Step(name="x", tool="fix_imagepullbackoff")),
-        {"step-mode": "ASK"},
-        id="another tool's change than the step's",
-    ),
-    pytest.param(
-        facts(step=Step(name="x", tool="increase_memory_limit", approval_required=True)),
-        {"approval": "ASK"},
-        id="approval: required in the step",
-    ),
-    pytest.param(
-        facts(environment={"SRE_AGENT_APPROVE_TOOLS": "increase_memory_limit"}),
-        {"approval": "ASK"},
-        id="the tool needs approval by setting",
-    ),
     # 2 stop
-    pytest.param(facts(environment={"SRE_AGENT_STOP": "true"}), {"kill-switch": "REFUSE"}, id="the kill switch"),
     pytest.param(
         facts(alert=alert(labels={"alertname": "A", "cluster": "east"})),
         {"cluster-name": "ASK"},
@@ -148,17 +101,7 @@ WORKLOAD_CASES = [
         {"denied-namespace": "REFUSE"},
         id="the monitoring namespace",
     ),
-    pytest.param(
-        facts(environment={"SRE_AGENT_ALLOW_NAMESPACES": "demo"}),
-        {"allowed-namespace": "REFUSE"},
-        id="not on the allow-list",
-    ),
     pytest.param(facts(environment={"SRE_AGENT_ALLOW_NAMESPACES": "demo,sh*"}), {}, id="on the allow-list"),
-    pytest.param(
-        workload(controller=deployment(labels={"sre-agent/ignore": "true"})),
-        {"ignored": "REFUSE"},
-        id="opted out by label",
-    ),
     pytest.param(
         workload(controller=deployment(annotations={"sre-agent/ignore": "True"})),
         {"ignored": "REFUSE"},
@@ -173,14 +116,8 @@ WORKLOAD_CASES = [
         workload(controller=deployment(labels={"sre-agent/ignore": "false"})), {}, id="ignore=false is no opt-out"
     ),
     pytest.param(
-        workload(controller=deployment() | {"spec": deployment()["spec"] | {"paused": True}}),
-        {"paused": "REFUSE"},
-        id="a paused Deployment",
-    ),
-    pytest.param(
         workload(controller=deployment(deletionTimestamp=text(NOW))), {"terminating": "REFUSE"}, id="being deleted"
     ),
-    pytest.param(facts(alert=alert(status=AlertStatus.RESOLVED)), {"resolved": "REFUSE"}, id="the alert is resolved"),
     pytest.param(facts(alert=alert(starts_at=NOW - DAYS)), {}, id="an alert of exactly 24 hours"),
     pytest.param(
         facts(alert=alert(starts_at=NOW - DAYS - MINUTES)), {"old-alert": "ASK"}, id="an alert older than 24 hours"
@@ -209,14 +146,6 @@ WORKLOAD_CASES = [
         id="Helm alone is told, not blocked",
     ),
     pytest.param(
-        facts(
-            workload_evidence(controller=deployment(labels={"app.kubernetes.io/managed-by": "Helm"})),
-            environment={"SRE_AGENT_HELM": "recommend"},
-        ),
-        {"helm": "ASK"},
-        id="Helm blocks where the setting says so",
-    ),
-    pytest.param(
         workload(controller=deployment(annotations=ARGO | {"meta.helm.sh/release-name": "cart"})),
         {"reconciler": "ASK"},
         id="Argo CD with Helm is Argo CD's",
@@ -239,10 +168,6 @@ WORKLOAD_CASES = [
     pytest.param(workload(autoscalers=(autoscaler(metric=CPU_METRIC),)), {}, id="an HPA that scales on CPU"),
     pytest.param(
         workload(autoscalers=(autoscaler(name="other", metric=MEMORY_METRIC),)), {}, id="an HPA of another workload"
-    ),
-    pytest.param(workload(autoscalers=None), {"horizontal-autoscaler": "REFUSE"}, id="HPAs that could not be read"),
-    pytest.param(
-        workload(vertical_autoscalers=(vertical(),)), {"vertical-autoscaler": "ASK"}, id="a VPA without a mode is Auto"
     ),
     pytest.param(
         workload(vertical_autoscalers=(vertical(updatePolicy={"updateMode": "Off"}),)), {}, id="a VPA that is Off"
@@ -272,12 +197,8 @@ WORKLOAD_CASES = [
         {},
         id="a VPA of another workload",
     ),
-    pytest.param(
-        workload(vertical_autoscalers=None), {"vertical-autoscaler": "REFUSE"}, id="VPAs that could not be read"
-    ),
     # 4 fresh
     pytest.param(workload(read_at=NOW - timedelta(seconds=60)), {}, id="evidence of exactly 60 seconds"),
-    pytest.param(workload(read_at=NOW - timedelta(seconds=61)), {"evidence-age": "REFUSE"}, id="evidence too old"),
     pytest.param(
         facts(workload_evidence(read_at=NOW - HOURS), environment={"SRE_AGENT_EVIDENCE_MAX_AGE": "0"}),
         {},
@@ -288,7 +209,6 @@ WORKLOAD_CASES = [
         {"same-target": "REFUSE"},
         id="a successor of the pod",
     ),
-    pytest.param(workload(pod=None), {"same-target": "REFUSE"}, id="the pod is gone"),
     pytest.param(
         workload(controller=deployment(uid="another")), {"same-target": "REFUSE"}, id="the Deployment was made anew"
     ),
@@ -296,7 +216,6 @@ WORKLOAD_CASES = [
         workload(replica_sets=(replica_set(9 * MINUTES),)), {"settled-template": "ASK"}, id="rolled out 9 minutes ago"
     ),
     pytest.param(workload(replica_sets=(replica_set(10 * MINUTES),)), {}, id="rolled out exactly 10 minutes ago"),
-    pytest.param(workload(replica_sets=()), {"settled-template": "ASK"}, id="nobody knows when it was rolled out"),
     pytest.param(
         workload(controller=deployment(managedFields=[managed("kubectl-edit", 3 * MINUTES)])),
         {"settled-template": "ASK"},
@@ -384,40 +303,9 @@ def test_a_memory_change_is_judged(given: Facts, expected: dict[str, str]) -> No
     assert stops(given) == expected
 
 
-def drain_of(*names: str) -> Change:
-    return node_change(
-        "drain_node",
-        writes=tuple(
-            Write(
-                verb=WriteVerb.CREATE,
-                resource=Resource.PODS,
-                namespace="shop",
-                name=name,
-                subresource="eviction",
-                body={},
-            )
-            for name in names
-        ),
-    )
-
-
-def owned(name: str, *, ready: bool, on: str) -> dict[str, Any]:
-    made = pod(name, ready=ready)
-    made["metadata"]["uid"] = f"uid-{name}"
-    made["metadata"]["ownerReferences"] = [
-        {"kind": "ReplicaSet", "name": "cart-7", "uid": "uid-rs", "controller": True, "apiVersion": "apps/v1"}
-    ]
-    made["spec"] = {"nodeName": on}
-    return made
-
-
 LEAVING = {"key": "ToBeDeletedByClusterAutoscaler", "effect": "NoSchedule"}
 UNREACHABLE = {"key": "node.kubernetes.io/unreachable", "effect": "NoExecute"}
 CONTROL_PLANE = {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}
-
-
-def tainted(name: str, taint: dict[str, str]) -> dict[str, Any]:
-    return node(name) | {"spec": {"taints": [taint]}}
 
 
 NODE_CASES = [
@@ -441,12 +329,6 @@ NODE_CASES = [
         node_change(),
         {"ready-nodes": "REFUSE"},
         id="a node that is being deleted does not serve",
-    ),
-    pytest.param(
-        node_evidence(nodes=(node("worker-1", ready="False"), node("w2"))),
-        node_change(),
-        {"small-cluster": "ASK"},
-        id="one of two nodes",
     ),
     pytest.param(
         node_evidence(nodes=(node("worker-1", ready="False"),)),
@@ -485,18 +367,6 @@ NODE_CASES = [
         id="two of three nodes are enough",
     ),
     pytest.param(node_evidence(nodes=()), node_change("uncordon_node"), {}, id="an uncordon takes nothing away"),
-    pytest.param(
-        node_evidence(workload_pods=None),
-        drain_of("cart-1"),
-        {"last-ready-replica": "REFUSE"},
-        id="a drain without sight of the pods",
-    ),
-    pytest.param(
-        node_evidence(workload_pods=(owned("cart-1", ready=True, on="worker-1"),)),
-        drain_of("cart-1"),
-        {"last-ready-replica": "REFUSE"},
-        id="a drain of the last ready replica",
-    ),
     pytest.param(
         node_evidence(
             workload_pods=(owned("cart-1", ready=True, on="worker-1"), owned("cart-2", ready=True, on="worker-2"))
@@ -578,10 +448,6 @@ def test_without_a_kill_a_limit_is_raised_once_a_week(now: bool, before: bool, e
     assert stops(given, change(near_limit=now)) == expected
 
 
-def image_change(value: str | None) -> Change:
-    return change(tool="fix_imagepullbackoff", action="patch_image:shop/cart/app:x", value=value)
-
-
 IMAGE_BOUNDS = [
     pytest.param("registry.example/fallback:1.0", {}, id="the runbook's image"),
     pytest.param("registry.example/own:2.0", {}, id="the image that the workload names"),
@@ -597,11 +463,6 @@ def test_an_image_comes_from_the_runbook_or_the_workload(value: str | None, expe
     )
     given = facts(annotated, step=Step(name="patch_image", tool="fix_imagepullbackoff"))
     assert stops(given, image_change(value)) == expected
-
-
-def done(tool: str, status: StepStatus = StepStatus.DONE) -> StepRecord:
-    made = node_change(tool) if tool.endswith("_node") else change(tool=tool)
-    return StepRecord(step=tool, tool=tool, status=status, change=made)
 
 
 ONE_CHANGE = [
@@ -649,33 +510,12 @@ def test_a_node_change_knows_no_namespace_rules() -> None:
     assert stops(given, node_change()) == {}
 
 
-def test_a_crashed_guard_refuses_and_names_itself() -> None:
-    def broken_rule(given: Facts, wanted: Change) -> Judgement | None:
-        raise KeyError("metadata")
-
-    (judgement,) = guards.judge(facts(), change(), guards=[broken_rule])
-    assert (judgement.rule, judgement.verdict) == ("broken-rule", Verdict.REFUSE)
-    assert "KeyError" in judgement.reason
-
-
 def test_every_reason_is_kept_and_the_worst_wins() -> None:
     given = replace(facts(mode=Mode.RECOMMEND, environment={"SRE_AGENT_STOP": "on"}), past_actions=())
     judgements = guards.judge(given, change())
     assert [entry.rule for entry in judgements] == ["mode", "kill-switch"]
     assert worst(judgements) is Verdict.REFUSE
     assert worst([]) is Verdict.ALLOW
-
-
-def test_every_judgement_says_what_would_allow_the_change() -> None:
-    for case in WORKLOAD_CASES:
-        given: Any = case.values[0]
-        assert all(entry.reason and entry.allowed_by for entry in guards.judge(given, change()))
-
-
-def test_a_window_that_passes_says_when() -> None:
-    given = facts(past_actions=(past("increase_memory_limit", 20 * MINUTES),))
-    (judgement,) = guards.judge(given, change())
-    assert judgement.retry_at == NOW + 10 * MINUTES
 
 
 def test_without_the_controller_only_the_runbooks_image_counts() -> None:

@@ -1,14 +1,12 @@
-"""From labels to a subject, and from the subject to the one object in the cluster; exporters are never the target."""
+"""From the subject of an alert to the one object in the cluster, by uid; exporters are never the target."""
 
-import json
-import os
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 
-from sre_agent.alert import Alert, AlertStatus, fingerprint, parse
 from sre_agent.cluster.port import Unavailable
-from sre_agent.target import AlertSubject, Subject, Target, Unbound, bind, dedup_key, describe, subject_of
+from sre_agent.target import Subject, Target, Unbound, bind
+from sre_agent.target.binding import representative
 from tests.unit.workload_objects import (
     ago,
     alert,
@@ -27,156 +25,6 @@ from tests.unit.workload_objects import (
 )
 
 W, N = Subject.WORKLOAD, Subject.NODE
-EXPORTER = {"namespace": "monitoring", "pod": "kube-state-metrics-x", "container": "ksm", "instance": "10.0.0.1:8080"}
-
-
-def firing(labels, group_key=None):
-    return Alert(
-        index=0,
-        status=AlertStatus.FIRING,
-        labels=labels,
-        annotations={},
-        starts_at=None,
-        ends_at=None,
-        fingerprint="given",
-        generator_url="",
-        group_key=group_key,
-    )
-
-
-@pytest.mark.parametrize(
-    ("labels", "runbook_subject", "expected"),
-    [
-        pytest.param({"node": "n1"}, W, W, id="a routed alert speaks of what its runbook speaks of"),
-        pytest.param({"deployment": "app", "pod": "x"}, None, W, id="a workload label"),
-        pytest.param({"job_name": "dump", "node": "n1"}, None, W, id="a Job before a node"),
-        pytest.param({"alertname": "KubeNodePressure", "node": "n1", "pod": "x"}, None, N, id="a node alert"),
-        pytest.param({"alertname": "KubeletTooManyPods", "node": "n1", "pod": "x"}, None, N, id="a kubelet alert"),
-        pytest.param({"alertname": "NodeClockSkew", "exported_node": "n1"}, None, N, id="exported_node"),
-        pytest.param({"alertname": "NodeClockSkew", "pod": "node-exporter-x"}, None, None, id="node alert, no node"),
-        pytest.param({"alertname": "CPUThrottlingHigh", "pod": "x", "node": "n1"}, None, W, id="a pod before a node"),
-        pytest.param({"alertname": "X", "exported_pod": "x"}, None, W, id="exported_pod"),
-        pytest.param({"alertname": "X", "node": "n1"}, None, N, id="a node and no pod"),
-        pytest.param(
-            {"alertname": "KubeHpaMaxedOut", "horizontalpodautoscaler": "h", "pod": "x"}, None, None, id="HPA"
-        ),
-        pytest.param({"alertname": "X", "job": "kube-state-metrics"}, None, None, id="the scrape job is no Job"),
-        pytest.param({}, None, None, id="no label"),
-    ],
-)
-def test_the_subject_comes_from_the_runbook_or_else_from_the_labels(labels, runbook_subject, expected):
-    assert subject_of(labels, runbook_subject) is expected
-
-
-@pytest.mark.parametrize(
-    ("labels", "subject", "expected"),
-    [
-        pytest.param(
-            {**EXPORTER, "namespace": "demo", "deployment": "app", "uid": "u"},
-            W,
-            AlertSubject(namespace="demo", workload_kind="Deployment", workload_name="app"),
-            id="beside a workload, pod, container and uid may be the exporter's",
-        ),
-        pytest.param(
-            {"namespace": "demo", "job": "kube-state-metrics", "job_name": "dump"},
-            W,
-            AlertSubject(namespace="demo", workload_kind="Job", workload_name="dump"),
-            id="job_name is the Job, job the scrape job",
-        ),
-        pytest.param(
-            {"namespace": "demo", "statefulset": "db", "replicaset": "x"},
-            W,
-            AlertSubject(namespace="demo", workload_kind="StatefulSet", workload_name="db"),
-            id="a StatefulSet before a ReplicaSet",
-        ),
-        pytest.param(
-            {"namespace": "demo", "pod": "x", "container": "app", "uid": "u", "node": "n1"},
-            W,
-            AlertSubject(namespace="demo", pod="x", container="app", pod_uid="u", node="n1"),
-            id="a pod alert, its node is context",
-        ),
-        pytest.param(
-            {**EXPORTER, "exported_namespace": "demo", "exported_pod": "x", "exported_container": "app"},
-            W,
-            AlertSubject(namespace="demo", pod="x", container="app"),
-            id="exported_ forms win",
-        ),
-        pytest.param(
-            {**EXPORTER, "exported_namespace": "demo", "exported_pod": "x", "node": "n9"},
-            W,
-            AlertSubject(namespace="demo", pod="x"),
-            id="beside exported_pod the plain container and node are the exporter's",
-        ),
-        pytest.param(
-            {**EXPORTER, "exported_namespace": "demo"},
-            W,
-            AlertSubject(namespace="demo"),
-            id="beside exported_namespace alone the plain pod may be the exporter's: only the cluster tells",
-        ),
-        pytest.param(
-            {"namespace": "monitoring", "exported_namespace": "demo", "exported_node": "n1", "node": "n9", "pod": "x"},
-            W,
-            AlertSubject(namespace="demo", node="n1"),
-            id="so may be the plain node",
-        ),
-        pytest.param(
-            {"namespace": "", "pod": "", "container": "", "node": "", "uid": "u"},
-            W,
-            AlertSubject(),
-            id="empty labels are absent",
-        ),
-        pytest.param({**EXPORTER, "node": "n1"}, N, AlertSubject(node="n1"), id="of a node alert only the node"),
-        pytest.param({**EXPORTER, "node": "n9", "exported_node": "n1"}, N, AlertSubject(node="n1"), id="exported_node"),
-        pytest.param(EXPORTER, N, AlertSubject(), id="instance is never a node"),
-        pytest.param({"pod": "x"}, None, AlertSubject(), id="no subject, nothing named"),
-    ],
-)
-def test_labels_name_what_is_measured_and_never_the_exporter(labels, subject, expected):
-    assert describe(labels, subject) == expected
-
-
-@pytest.mark.parametrize(
-    ("labels", "subject", "expected"),
-    [
-        pytest.param({"alertname": "A", "namespace": "d", "pod": "p", "container": "c"}, W, "A:d:p:c", id="pod"),
-        pytest.param({"alertname": "A", "pod": "p"}, W, "A::p:", id="missing parts stay empty"),
-        pytest.param(
-            {"alertname": "A", "namespace": "d", "deployment": "w", "pod": "x"}, W, "A:d:Deployment/w", id="workload"
-        ),
-        pytest.param({"alertname": "A", "daemonset": "w"}, W, "A::DaemonSet/w", id="workload without namespace"),
-        pytest.param({"alertname": "A", "node": "n", "pod": "x"}, N, "A:n", id="node"),
-        pytest.param(
-            {"alertname": "A", "namespace": "m", "exported_namespace": "d", "pod": "x", "prometheus_replica": "p-0"},
-            W,
-            f"A:{fingerprint({'alertname': 'A', 'namespace': 'm', 'exported_namespace': 'd', 'pod': 'x'})}",
-            id="a pod that may be the metric's tells two problems apart",
-        ),
-        pytest.param(
-            {"alertname": "A", "x": "y"}, None, f"A:{fingerprint({'alertname': 'A', 'x': 'y'})}", id="else the hash"
-        ),
-        pytest.param(
-            {"alertname": "A", "instance": "i", "pod": "exporter-1", "prometheus_replica": "p-0"},
-            N,
-            f"A:{fingerprint({'alertname': 'A', 'instance': 'i'})}",
-            id="a node alert without node is not told apart by its exporter's pod",
-        ),
-        pytest.param(
-            {"alertname": "A", "resourcequota": "q", "instance": "10.0.0.1:8080", "pod": "exporter-1"},
-            None,
-            f"A:{fingerprint({'alertname': 'A', 'resourcequota': 'q'})}",
-            id="beside another object the exporter's address does not count",
-        ),
-    ],
-)
-def test_the_dedup_key_is_readable_and_survives_a_restarted_exporter(labels, subject, expected):
-    assert dedup_key(firing(labels, group_key="group"), subject) == expected
-
-
-@pytest.mark.parametrize(("group_key", "expected"), [("group", "group"), (None, f":{fingerprint({})}")])
-def test_the_group_key_stands_in_only_for_an_alert_without_labels(group_key, expected):
-    assert dedup_key(firing({}, group_key), None) == expected
-
-
 KILLED = (oom(),)
 
 
@@ -190,6 +38,33 @@ async def unbound(labels, *objects, subject=W):
     found = await bind(alert(**labels), subject, cluster(*objects))
     assert isinstance(found, Unbound)
     return found.reason
+
+
+POD_TARGET = Target(kind="Deployment", namespace="demo", name="app", pod="app-2-a")
+
+
+@pytest.mark.parametrize(
+    ("target", "workload", "node_name", "look"),
+    [
+        pytest.param(POD_TARGET, "Deployment/app", None, "kubectl -n demo describe pod app-2-a", id="a pod"),
+        pytest.param(
+            replace(POD_TARGET, pod=None),
+            "Deployment/app",
+            None,
+            "kubectl -n demo describe deployment app",
+            id="a workload without pods",
+        ),
+        pytest.param(
+            Target(kind="Node", namespace=None, name="n1"), None, "n1", "kubectl describe node n1", id="a node"
+        ),
+    ],
+)
+def test_a_target_names_itself_and_how_to_look_at_it(target, workload, node_name, look):
+    assert (target.workload, target.node, target.look) == (workload, node_name, look)
+
+
+def test_a_subject_is_written_as_runbooks_write_it():
+    assert [subject.value for subject in Subject] == ["workload", "node"]
 
 
 async def test_a_pod_is_bound_with_its_deployment_through_the_owners_uids():
@@ -213,22 +88,63 @@ async def test_a_node_is_bound_by_name_and_has_no_namespace():
 
 
 @pytest.mark.parametrize(
-    ("labels", "subject", "words"),
+    ("labels", "subject", "reason"),
     [
-        pytest.param({"node": "n7"}, N, "no node n7", id="a node that is not there"),
-        pytest.param({"instance": "n1"}, N, "no label `node`", id="a node alert without node"),
-        pytest.param({"pod": "app-2-a"}, None, "neither a workload", id="no subject"),
-        pytest.param({"pod": "app-2-a", "namespace": None}, W, "no label `namespace`", id="no namespace"),
-        pytest.param({"pod": "app-2-a", "namespace": "other"}, W, "pod other/app-2-a is gone", id="another namespace"),
-        pytest.param({"pod": "app-2-z"}, W, "nothing is done to its successor", id="a pod that is gone"),
-        pytest.param({"pod": "app-2-a", "uid": "former"}, W, "another one now (uid uid-app-2-a", id="a successor"),
-        pytest.param({"pod": "app-2-a", "container": "x"}, W, "no container x; it has app", id="no such container"),
-        pytest.param({"deployment": "other"}, W, "no Deployment other in namespace demo", id="no such workload"),
-        pytest.param({"status": "true", "condition": "Ready"}, W, "neither a workload nor a pod", id="only state"),
+        pytest.param({"node": "n7"}, N, "there is no node n7 in the cluster", id="a node that is not there"),
+        pytest.param(
+            {"instance": "n1"},
+            N,
+            "the alert has no label `node`; `instance` is the exporter's address, not a node",
+            id="a node alert without node",
+        ),
+        pytest.param(
+            {"pod": "app-2-a"}, None, "the labels name neither a workload, nor a pod, nor a node", id="no subject"
+        ),
+        pytest.param(
+            {"pod": "app-2-a", "namespace": None},
+            W,
+            "the alert has no label `namespace`; no other namespace is searched",
+            id="no namespace",
+        ),
+        pytest.param(
+            {"pod": "app-2-a", "namespace": "other"},
+            W,
+            "pod other/app-2-a is gone; nothing is done to its successor because of it",
+            id="another namespace",
+        ),
+        pytest.param(
+            {"pod": "app-2-z"},
+            W,
+            "pod demo/app-2-z is gone; nothing is done to its successor because of it",
+            id="a pod that is gone",
+        ),
+        pytest.param(
+            {"pod": "app-2-a", "uid": "former"},
+            W,
+            "pod demo/app-2-a is another one now (uid uid-app-2-a, the alert's was former); "
+            "nothing is done to a successor because of it",
+            id="a successor",
+        ),
+        pytest.param(
+            {"pod": "app-2-a", "container": "x"},
+            W,
+            "pod demo/app-2-a has no container x; it has app, setup",
+            id="no such container",
+        ),
+        pytest.param(
+            {"deployment": "other"}, W, "there is no Deployment other in namespace demo", id="no such workload"
+        ),
+        pytest.param(
+            {"status": "true", "condition": "Ready"},
+            W,
+            "the alert names neither a workload nor a pod; its other labels are not guessed from",
+            id="only state",
+        ),
     ],
 )
-async def test_what_is_not_there_is_not_bound_and_the_reason_says_so(labels, subject, words):
-    assert words in await unbound(labels, *world(), node(), subject=subject)
+async def test_what_is_not_there_is_not_bound_and_the_reason_says_so(labels, subject, reason):
+    objects = world(init=(container("setup"),))
+    assert await unbound(labels, *objects, node(), subject=subject) == reason
 
 
 @pytest.mark.parametrize(
@@ -268,6 +184,11 @@ OF_ROLLOUT = controller("ReplicaSet", "app-2", owner=owned_by(ROLLOUT))
 OF_FOREIGN = controller("ReplicaSet", "app-2", owner=owned_by(FOREIGN))
 OF_OLD_UID = controller("ReplicaSet", "app-2", owner=owned_by(deployment(), uid="uid-former"))
 MISSING = controller("ReplicaSet", "app-9")
+LONE = controller("ReplicaSet", "app-2")
+BELOW = controller("StatefulSet", "db", owner=owned_by(deployment()))
+WITHOUT_UID = deployment(uid=None)
+OF_NO_UID = controller("ReplicaSet", "app-2", owner=owned_by(WITHOUT_UID))
+OF_STATEFUL = controller("ReplicaSet", "app-2", owner=owned_by(STATEFUL))
 
 
 @pytest.mark.parametrize(
@@ -276,6 +197,17 @@ MISSING = controller("ReplicaSet", "app-9")
         pytest.param([pod()], ("Pod", "app-2-a", "uid-app-2-a"), id="nothing controls it"),
         pytest.param([pod(owner=TASK)], ("Pod", "app-2-a", "uid-app-2-a"), id="an unknown controller"),
         pytest.param([STATEFUL, pod(owner=STATEFUL)], ("StatefulSet", "db", "uid-db"), id="a StatefulSet"),
+        pytest.param([LONE, pod(owner=LONE)], ("ReplicaSet", "app-2", "uid-app-2"), id="a ReplicaSet of its own"),
+        pytest.param(
+            [deployment(), BELOW, pod(owner=BELOW)],
+            ("StatefulSet", "db", "uid-db"),
+            id="only ReplicaSets have one above",
+        ),
+        pytest.param(
+            [STATEFUL, OF_STATEFUL, pod(owner=OF_STATEFUL)],
+            ("ReplicaSet", "app-2", "uid-app-2"),
+            id="a ReplicaSet below something that is no Deployment",
+        ),
         pytest.param([pod(owner=MISSING)], ("ReplicaSet", "app-9", "uid-app-9"), id="a ReplicaSet that is missing"),
         pytest.param([OF_ROLLOUT, pod(owner=OF_ROLLOUT)], ("ReplicaSet", "app-2", "uid-app-2"), id="below a Rollout"),
         pytest.param(
@@ -287,6 +219,11 @@ MISSING = controller("ReplicaSet", "app-9")
             [deployment(), OF_OLD_UID, pod(owner=OF_OLD_UID)],
             ("ReplicaSet", "app-2", "uid-app-2"),
             id="a Deployment of the same name and another uid is not the owner",
+        ),
+        pytest.param(
+            [WITHOUT_UID, OF_NO_UID, pod(owner=OF_NO_UID)],
+            ("ReplicaSet", "app-2", "uid-app-2"),
+            id="a Deployment without a uid is nobody's owner",
         ),
         pytest.param(
             [OF_OLD_UID, pod(owner=OF_OLD_UID)],
@@ -302,7 +239,23 @@ async def test_a_chain_that_breaks_never_ends_at_a_deployment(objects, expected)
 
 async def test_a_replica_set_label_leads_to_its_deployment():
     found = await bind(alert(replicaset="app-2"), W, cluster(*world()))
-    assert (found.kind, found.name, found.pod) == ("Deployment", "app", "app-2-a")
+    assert found == await bind(alert(pod="app-2-a"), W, cluster(*world()))
+    assert found.pod_uid == "uid-app-2-a"
+
+
+@pytest.mark.parametrize("label", [{"pod": "app-2-a"}, {}])
+async def test_objects_without_uids_are_nobodys_owners(label):
+    owner, newest = deployment(uid=None), controller("ReplicaSet", "app-2", uid=None)
+    owned = pod(owner=newest, statuses=DOWN)
+    owned["metadata"]["ownerReferences"][0]["uid"] = None
+    found = await bind(alert(deployment="app", **label), W, cluster(owner, newest, owned))
+    assert (found.name, found.pod) == ("app", None)
+
+
+async def test_the_container_of_the_label_counts_though_another_has_the_symptom():
+    objects = world(statuses=(oom(), running("proxy")), containers=TWO)
+    found = await bind(alert(pod="app-2-a", container="proxy"), W, cluster(*objects))
+    assert found.container == "proxy"
 
 
 def revisions(*pods_of_newest, older=()):
@@ -314,6 +267,14 @@ def revisions(*pods_of_newest, older=()):
 
 
 READY, DOWN = (running(),), (waiting("CrashLoopBackOff", restartCount=2),)
+OTHER = controller("Deployment", "other")
+NEWER = replica_set(OTHER, revision=9)
+OTHERS = [OTHER, NEWER, pod("a", owner=NEWER, statuses=DOWN)]
+
+
+def test_of_two_equal_pods_the_first_by_name_stands_for_the_workload():
+    pods = [pod("b", statuses=DOWN), pod("a", statuses=DOWN)]
+    assert representative(pods) is pods[1]
 
 
 @pytest.mark.parametrize(
@@ -335,6 +296,27 @@ READY, DOWN = (running(),), (waiting("CrashLoopBackOff", restartCount=2),)
             "b",
             id="all Ready: most restarts",
         ),
+        pytest.param(
+            revisions({"name": "a", "statuses": (running(restartCount=9),)}, {"name": "b", "statuses": DOWN}),
+            "b",
+            id="not Ready before most restarts",
+        ),
+        pytest.param(
+            revisions(
+                {"name": "a", "statuses": DOWN, "age": 5},
+                {"name": "b", "statuses": (waiting("CrashLoopBackOff", restartCount=9),), "age": 60},
+            ),
+            "b",
+            id="most restarts before the younger",
+        ),
+        pytest.param(
+            revisions(
+                {"name": "a", "statuses": DOWN, "creationTimestamp": None}, {"name": "b", "statuses": DOWN, "age": 60}
+            ),
+            "b",
+            id="one of unknown age counts as the oldest",
+        ),
+        pytest.param([*revisions({"name": "b", "statuses": READY}), *OTHERS], "b", id="only its own ReplicaSets"),
         pytest.param(
             revisions({"name": "a", "statuses": DOWN, "age": 60}, {"name": "b", "statuses": DOWN, "age": 5}),
             "b",
@@ -454,15 +436,19 @@ async def test_a_namesake_pod_with_the_same_labels_but_another_owner_does_not_st
     [
         pytest.param("db-2", "db-1", id="the pod of the update revision"),
         pytest.param("db-3", "db-0", id="no pod of it yet: all of them"),
-        pytest.param(None, "db-0", id="no revision known: all of them"),
+        pytest.param(None, "db-0", id="no revision known: all of them, also those that do not say theirs"),
     ],
 )
 async def test_a_stateful_set_is_represented_by_its_newest_revision(update_revision, expected):
     owner = controller("StatefulSet", "db")
-    owner["status"] = {"updateRevision": update_revision} if update_revision else {}
+    owner["status"] = {"updateRevision": update_revision}
+    if update_revision is None:
+        del owner["status"]
     pods = [
         pod("db-0", owner=owner, statuses=DOWN, labels={"controller-revision-hash": "db-1"}),
         pod("db-1", owner=owner, statuses=READY, labels={"controller-revision-hash": "db-2"}),
+        pod("db-2", owner=owner, statuses=READY, labels={}),
+        pod("stranger", statuses=(oom(),), labels={"controller-revision-hash": "db-2"}),
     ]
     found = await bind(alert(statefulset="db"), W, cluster(owner, *pods))
     assert (found.kind, found.pod) == ("StatefulSet", expected)
@@ -511,21 +497,3 @@ async def test_a_near_limit_alert_is_not_moved_to_a_container_with_another_sympt
     objects = world(statuses=(running(), oom("proxy")), containers=TWO)
     found = await bind(alert("KubePodMemoryNearLimit", pod="app-2-a"), W, cluster(*objects))
     assert found.container is None
-
-
-CORPUS = os.environ.get("SRE_AGENT_TEST_CORPUS")
-
-
-@pytest.mark.skipif(CORPUS is None, reason="SRE_AGENT_TEST_CORPUS names no directory")
-@pytest.mark.parametrize(
-    ("file", "keys"),
-    [
-        ("verbatim/07-kubesphere-alert11", {"KubeDeploymentReplicasMismatch:default:Deployment/nginx"}),
-        ("verbatim/19-kubesphere-alert9", {"KubeJobCompletion:demo-project:Job/dddd"}),
-    ],
-)
-def test_recorded_decoy_labels_do_not_name_the_exporter(file, keys):
-    body = (Path(CORPUS) / "payloads" / f"{file}.json").read_bytes()
-    alerts = parse(body, source=file).alerts
-    assert {dedup_key(entry, subject_of(entry.labels, None)) for entry in alerts} == keys
-    assert json.loads(body)["alerts"][0]["labels"]["pod"].startswith("kube-state-metrics")

@@ -1,11 +1,11 @@
 """The JSON of a record of evidence: alerts, past actions, questions, errors and writes, both ways.
 
-Used by `watch` and `recall`. Reading back trusts nothing: a shape that is not ours is a ValueError, KeyError or
-TypeError, which `recall` turns into words.
+Used by `recorder` and `stored_run`. Reading back trusts nothing: a shape that is not ours is a ValueError, KeyError,
+TypeError or AttributeError, which `stored_run` turns into words.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import fields
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -24,7 +24,7 @@ from sre_agent.cluster.port import (
     Write,
     WriteVerb,
 )
-from sre_agent.cluster.witness import Look, Question
+from sre_agent.cluster.recorder import Look, Question
 from sre_agent.store import PastAction
 
 _ERRORS = {error.__name__: error for error in (NotFound, Forbidden, Conflict, Refused, Unavailable, UnknownOutcome)}
@@ -33,7 +33,7 @@ _RESOURCES = {f"{resource.plural}.{resource.group}".rstrip("."): resource for re
 
 
 def alert_json(alert: Alert) -> dict[str, Any]:
-    return asdict(alert) | {
+    return _members(alert) | {
         "status": alert.status.value,
         "starts_at": _moment_json(alert.starts_at),
         "ends_at": _moment_json(alert.ends_at),
@@ -46,7 +46,7 @@ def alert_of(kept: Mapping[str, Any]) -> Alert:
 
 
 def action_json(action: PastAction) -> dict[str, Any]:
-    return asdict(action) | {
+    return _members(action) | {
         "run_id": str(action.run_id),
         "intended_at": _moment_json(action.intended_at),
         "finished_at": _moment_json(action.finished_at),
@@ -60,16 +60,17 @@ def action_of(kept: Mapping[str, Any]) -> PastAction:
 
 
 def question_json(question: Question) -> dict[str, Any]:
-    """Without what is empty."""
+    """Without what is empty. Selectors are mappings, so that redaction sees their names as it does an object's."""
     shown = {
         "look": question.look.value,
         "resource": _resource_json(question.resource),
         "namespace": question.namespace,
         "name": question.name,
-        "labels": [list(pair) for pair in question.labels],
-        "fields": [list(pair) for pair in question.fields],
+        "labels": dict(question.labels),
+        "fields": dict(question.fields),
         "container": question.container,
         "previous": question.previous,
+        "lines": question.lines,
     }
     return {key: value for key, value in shown.items() if value}
 
@@ -80,10 +81,11 @@ def question_of(kept: Mapping[str, Any]) -> Question:
         resource=_RESOURCES[kept["resource"]],
         namespace=kept.get("namespace"),
         name=kept.get("name"),
-        labels=tuple((key, value) for key, value in kept.get("labels", ())),
-        fields=tuple((key, value) for key, value in kept.get("fields", ())),
+        labels=tuple(sorted(kept.get("labels", {}).items())),
+        fields=tuple(sorted(kept.get("fields", {}).items())),
         container=kept.get("container"),
         previous=kept.get("previous", False),
+        lines=kept.get("lines", 0),
     )
 
 
@@ -115,6 +117,10 @@ def write_json(write: Write) -> dict[str, Any]:
 
 def write_of(kept: Mapping[str, Any]) -> Write:
     return Write(**{**kept, "verb": WriteVerb(kept["verb"]), "resource": _RESOURCES[kept["resource"]]})
+
+
+def _members(value: Alert | PastAction) -> dict[str, Any]:
+    return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
 def _resource_json(resource: Resource) -> str:

@@ -1,12 +1,12 @@
-"""Takes down what a run reads, knows and decides, and what time it was.
+"""Records what a run reads, knows and decides, and what time it was.
 
-The executor gives the run a watch's cluster and clock, and lets it write everything down when the run has ended.
-Redaction and compression take their time: `take_down` belongs into a thread.
+The executor gives the run a recorder's cluster and clock, and asks for the evidence when the run has ended. Redaction
+and compression take their time: `evidence` belongs into a thread.
 """
 
 import json
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -14,14 +14,14 @@ from uuid import UUID
 
 from sre_agent import quantity
 from sre_agent.cluster.port import Clock, Cluster
-from sre_agent.cluster.witness import Answer, Witness
+from sre_agent.cluster.recorder import Answer, RecordingCluster
 from sre_agent.decision import decision
+from sre_agent.kept_evidence.codec import action_json, alert_json, error_json, question_json, write_json
 from sre_agent.redaction import redact
 from sre_agent.run import RunRecord
 from sre_agent.settings import SETTINGS, Settings
 from sre_agent.store import PastAction
 from sre_agent.store.evidence import KeptEvidence, Sealed
-from sre_agent.testimony.form import action_json, alert_json, error_json, question_json, write_json
 
 FORMAT = 1
 """Grows when a record gets a shape that older programs cannot read."""
@@ -46,39 +46,41 @@ NOT_DECIDED_UPON = frozenset(
 """Settings of the process rather than of a decision; the mode is the run's own. Secret ones are never kept."""
 
 
-class Watch:
+class RunRecorder:
     """Stands beside one run from its start to its end."""
 
     def __init__(self, run_id: UUID, *, cluster: Cluster, clock: Clock, limit: int) -> None:
-        """`limit` is the most bytes that the run's evidence may have, compressed."""
-        self.cluster = Witness(cluster, most=limit // _LEAST_SEALED)
+        """`limit` is the most bytes that the objects may have, compressed."""
+        self.cluster = RecordingCluster(cluster, most=limit // _LEAST_SEALED)
         self._run_id = run_id
         self._clock = clock
         self._limit = limit
         self._moments: list[datetime] = []
-        self._actions: dict[int, PastAction] = {}
+        self._past: dict[str, dict[int, PastAction]] = {}
 
     def clock(self) -> datetime:
-        """The run's clock; each reading is remembered."""
+        """The run's clock; each reading is recorded."""
         moment = self._clock()
         self._moments.append(moment)
         return moment
 
-    def knew(self, actions: Iterable[PastAction]) -> None:
-        """Remembers the past that a change was judged by; what the run did itself is no past of it."""
+    def past(self, target_key: str, actions: Sequence[PastAction]) -> None:
+        """Records what had been done to a target before; what the run does itself is no past of it."""
+        known = self._past.setdefault(target_key, {})
         for action in actions:
             if action.run_id != self._run_id or action.intended_at < self._moments[0]:
-                self._actions[action.id] = action
+                known[action.id] = action
 
-    def take_down(self, run: RunRecord, *, runbook_sha256: str, settings: Settings) -> KeptEvidence:
+    def evidence(self, run: RunRecord, *, runbook_sha256: str, settings: Settings) -> KeptEvidence:
         """The finished run's evidence, redacted and within the limit."""
         shelf = _Shelf(self._limit)
         answers = [shelf.put(answer) for answer in self.cluster.answers]
         record: dict[str, Any] = {
+            "format": FORMAT,
             "alert": alert_json(run.alert),
             "moments": [moment.isoformat() for moment in self._moments],
             "settings": decided_upon(settings),
-            "actions": [action_json(action) for action in self._actions.values()],
+            "past": {key: [action_json(action) for action in known.values()] for key, known in self._past.items()},
             "answers": answers,
             "rejections": [
                 {"write": write_json(entry.write), "dry_run": entry.dry_run, "error": error_json(entry.error)}
@@ -89,12 +91,13 @@ class Watch:
             incident_id=run.incident_id or 0,
             run_id=self._run_id,
             kept_at=self._moments[-1],
-            record={"format": FORMAT, **redact(record), "decision": decision(run, runbook_sha256=runbook_sha256)},
+            record={**redact(record), "decision": decision(run, runbook_sha256=runbook_sha256)},
             objects=tuple(shelf.objects),
             missing=shelf.missing(len(answers)),
         )
 
 
+@lru_cache(maxsize=8)
 def decided_upon(settings: Settings) -> dict[str, str]:
     """The settings that a decision may rest on, where they are not the defaults, as text by variable."""
     kept = {}
@@ -119,7 +122,11 @@ class _Shelf:
 
     def put(self, answer: Answer) -> dict[str, Any]:
         """The answer as JSON that names its objects by their places; only its question where they do not all fit."""
-        shown: dict[str, Any] = {"question": question_json(answer.question), "late": answer.late}
+        shown: dict[str, Any] = {"question": question_json(answer.question)}
+        if answer.times > 1:
+            shown["times"] = answer.times
+        if answer.late:
+            shown["late"] = True
         if answer.error is not None:
             return shown | {"error": error_json(answer.error)}
         values = answer.objects if answer.text is None else (answer.text,)
@@ -149,7 +156,7 @@ class _Shelf:
         """Where the values stand, None (and nothing put) where they do not all fit."""
         room, new, digests = self._room, dict[bytes, Sealed](), []
         for value in values:
-            # A witness holds equal objects once, and as long as this lasts.
+            # The recording cluster holds equal objects once, and as long as this lasts.
             sealed = self._sealed.get(id(value))
             if sealed is None:
                 sealed = self._sealed[id(value)] = _sealed(json.dumps(value))
@@ -168,5 +175,5 @@ class _Shelf:
 
 @lru_cache(maxsize=1024)
 def _sealed(text: str) -> Sealed:
-    """Seals a JSON value. Remembered, since runs read the same objects again and again and redaction is slow."""
+    """Seals a JSON value. Remembered, since runs read the same objects again and again, and redaction is slow."""
     return Sealed.of(redact(json.loads(text)))

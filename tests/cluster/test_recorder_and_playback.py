@@ -1,10 +1,11 @@
-"""What a witness remembers of a cluster, and what a cluster made of it answers."""
+"""What a recorder keeps of a cluster, and what a cluster made of it answers."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
+from sre_agent.cluster.playback import PlaybackCluster
 from sre_agent.cluster.port import (
     ClusterError,
     Conflict,
@@ -18,10 +19,9 @@ from sre_agent.cluster.port import (
     Write,
     WriteVerb,
 )
-from sre_agent.cluster.recollection import Recollection
+from sre_agent.cluster.recorder import RecordingCluster
 from sre_agent.cluster.recording import from_objects
 from sre_agent.cluster.snapshot import SnapshotCluster
-from sre_agent.cluster.witness import Witness
 from sre_agent.objects import Object, name
 
 
@@ -78,12 +78,12 @@ def raises(error: ClusterError) -> Callable[[SnapshotCluster], None]:
     return happen
 
 
-def watched(*objects: Object, happens: Sequence[Callable[[SnapshotCluster], None] | None] = ()) -> Witness:
-    return Witness(Changing(objects, happens), most=100)
+def recorded(*objects: Object, happens: Sequence[Callable[[SnapshotCluster], None] | None] = ()) -> RecordingCluster:
+    return RecordingCluster(Changing(objects, happens), most=100)
 
 
-def recalled(witness: Witness) -> Recollection:
-    return Recollection(witness.answers, witness.rejections)
+def played(recorder: RecordingCluster) -> PlaybackCluster:
+    return PlaybackCluster(recorder.answers, recorder.rejections)
 
 
 CORDON = Write(
@@ -96,34 +96,70 @@ async def names(cluster: Any, namespace: str | None = "shop", **selectors: Any) 
     return [name(obj) for obj in await cluster.list(Resource.PODS, namespace, **selectors)]
 
 
-async def test_a_witness_changes_no_answer_and_no_write() -> None:
-    witness = watched(pod("a"), node())
-    assert await witness.get(Resource.PODS, "shop", "a") == pod("a")
-    assert await names(witness) == ["a"]
-    assert await witness.pod_logs("shop", "a", "app", previous=True, tail_lines=1) == "two\n"
+async def test_a_recorder_changes_no_answer_and_no_write() -> None:
+    recorder = recorded(pod("a"), node())
+    assert await recorder.get(Resource.PODS, "shop", "a") == pod("a")
+    assert await names(recorder) == ["a"]
+    assert await recorder.pod_logs("shop", "a", "app", previous=True, tail_lines=1) == "two\n"
     with pytest.raises(NotFound):
-        await witness.get(Resource.PODS, "shop", "b")
-    assert (await witness.write(CORDON))["spec"] == {"unschedulable": True}
-    assert witness.recorded
-    await witness.close()
+        await recorder.get(Resource.PODS, "shop", "b")
+    assert (await recorder.write(CORDON))["spec"] == {"unschedulable": True}
+    assert recorder.recorded
+    await recorder.close()
 
 
 async def test_the_same_questions_get_the_same_answers_in_the_same_order() -> None:
-    witness = watched(pod("a"), happens=[None, goes("a"), appears(pod("b"))])
-    then = [await names(witness), await names(witness), await names(witness)]
-    cluster = recalled(witness)
+    recorder = recorded(pod("a"), happens=[None, goes("a"), appears(pod("b"))])
+    then = [await names(recorder), await names(recorder), await names(recorder)]
+    cluster = played(recorder)
     assert [await names(cluster), await names(cluster), await names(cluster)] == then == [["a"], [], ["b"]]
     assert await names(cluster) == ["b"]
 
 
+async def test_a_repeated_answer_is_kept_once_and_given_as_often() -> None:
+    recorder = recorded(pod("a"), happens=[None, None, goes("a"), raises(Forbidden("no")), raises(Forbidden("no"))])
+    for _ in range(3):
+        await names(recorder)
+    for _ in range(2):
+        with pytest.raises(Forbidden):
+            await names(recorder)
+    assert [answer.times for answer in recorder.answers] == [2, 1, 2]
+    cluster = played(recorder)
+    assert [await names(cluster), await names(cluster), await names(cluster)] == [["a"], ["a"], []]
+    for _ in range(3):
+        with pytest.raises(Forbidden, match="no"):
+            await names(cluster)
+
+
+async def test_an_error_in_other_words_is_another_answer() -> None:
+    recorder = recorded(happens=[raises(Forbidden("no")), raises(Forbidden("never")), raises(Conflict("never"))])
+    for error in (Forbidden, Forbidden, Conflict):
+        with pytest.raises(error):
+            await names(recorder)
+    assert [answer.times for answer in recorder.answers] == [1, 1, 1]
+
+
+async def test_more_lines_of_a_log_than_were_read_are_unknown() -> None:
+    recorder = recorded(pod("a"))
+    await recorder.pod_logs("shop", "a", "app", previous=True, tail_lines=1)
+    cluster = played(recorder)
+    assert await cluster.pod_logs("shop", "a", "app", previous=True, tail_lines=1) == "two\n"
+    with pytest.raises(Unavailable, match="log pods shop/a"):
+        await cluster.pod_logs("shop", "a", "app", previous=True, tail_lines=2)
+    await recorder.pod_logs("shop", "a", "app", previous=True, tail_lines=9)
+    cluster = played(recorder)
+    for lines, text in ((9, "one\ntwo\n"), (5, "one\ntwo\n"), (1, "two\n")):
+        assert await cluster.pod_logs("shop", "a", "app", previous=True, tail_lines=lines) == text
+
+
 async def test_an_absence_is_an_answer() -> None:
-    witness = watched()
+    recorder = recorded()
     for _ in range(2):
         with pytest.raises(NotFound):
-            await witness.get(Resource.PODS, "shop", "a")
+            await recorder.get(Resource.PODS, "shop", "a")
     with pytest.raises(NotFound):
-        await witness.pod_logs("shop", "a", "other")
-    cluster = recalled(witness)
+        await recorder.pod_logs("shop", "a", "other")
+    cluster = played(recorder)
     with pytest.raises(NotFound):
         await cluster.get(Resource.PODS, "shop", "a")
     with pytest.raises(NotFound):
@@ -131,11 +167,11 @@ async def test_an_absence_is_an_answer() -> None:
 
 
 async def test_a_failure_is_raised_again_and_then_what_came_after_it() -> None:
-    witness = watched(pod("a"), happens=[raises(Forbidden("no right to list pods"))])
+    recorder = recorded(pod("a"), happens=[raises(Forbidden("no right to list pods"))])
     with pytest.raises(Forbidden):
-        await names(witness)
-    await names(witness)
-    cluster = recalled(witness)
+        await names(recorder)
+    await names(recorder)
+    cluster = played(recorder)
     with pytest.raises(Forbidden, match="no right to list pods"):
         await names(cluster)
     assert await names(cluster) == ["a"]
@@ -152,16 +188,16 @@ UNKNOWN = [
 
 @pytest.mark.parametrize(("_what", "ask"), UNKNOWN)
 async def test_what_nobody_looked_at_is_unknown_and_not_absent(_what: str, ask: Any) -> None:
-    witness = watched(pod("a"), node())
-    await names(witness)
+    recorder = recorded(pod("a"), node())
+    await names(recorder)
     with pytest.raises(Unavailable, match="the evidence that was kept does not say"):
-        await ask(recalled(witness))
+        await ask(played(recorder))
 
 
 async def test_a_list_answers_for_each_object_and_for_every_selection_of_it() -> None:
-    witness = watched(pod("a", labels={"app": "x"}), pod("b"), pod("c", namespace="other"))
-    await witness.list(Resource.PODS)
-    cluster = recalled(witness)
+    recorder = recorded(pod("a", labels={"app": "x"}), pod("b"), pod("c", namespace="other"))
+    await recorder.list(Resource.PODS)
+    cluster = played(recorder)
     assert name(await cluster.get(Resource.PODS, "other", "c")) == "c"
     with pytest.raises(NotFound):
         await cluster.get(Resource.PODS, "shop", "gone")
@@ -170,21 +206,21 @@ async def test_a_list_answers_for_each_object_and_for_every_selection_of_it() ->
 
 
 async def test_a_selection_does_not_answer_for_the_whole() -> None:
-    witness = watched(pod("a", labels={"app": "x"}), pod("b"))
-    await names(witness, labels={"app": "x"})
-    cluster = recalled(witness)
+    recorder = recorded(pod("a", labels={"app": "x"}), pod("b"))
+    await names(recorder, labels={"app": "x"})
+    cluster = played(recorder)
     assert await names(cluster, labels={"app": "x"}) == ["a"]
     with pytest.raises(Unavailable, match="list pods shop"):
         await names(cluster)
 
 
 async def test_the_runs_own_writes_are_no_evidence() -> None:
-    witness = watched(node())
-    await witness.get(Resource.NODES, None, "n1")
-    await witness.write(CORDON, dry_run=True)
-    await witness.write(CORDON)
-    assert (await witness.get(Resource.NODES, None, "n1"))["spec"] == {"unschedulable": True}
-    cluster = recalled(witness)
+    recorder = recorded(node())
+    await recorder.get(Resource.NODES, None, "n1")
+    await recorder.write(CORDON, dry_run=True)
+    await recorder.write(CORDON)
+    assert (await recorder.get(Resource.NODES, None, "n1"))["spec"] == {"unschedulable": True}
+    cluster = played(recorder)
     for _ in range(2):
         assert (await cluster.get(Resource.NODES, None, "n1"))["spec"] == {}
     await cluster.write(CORDON, dry_run=True)
@@ -194,23 +230,23 @@ async def test_the_runs_own_writes_are_no_evidence() -> None:
 
 
 async def test_what_was_first_looked_at_after_a_write_is_evidence_of_what_was_not_known_before() -> None:
-    witness = watched(node(), pod("a"))
-    await witness.write(CORDON)
-    await witness.get(Resource.PODS, "shop", "a")
+    recorder = recorded(node(), pod("a"))
+    await recorder.write(CORDON)
+    await recorder.get(Resource.PODS, "shop", "a")
     with pytest.raises(NotFound):
-        await witness.get(Resource.PODS, "shop", "b")
-    assert [answer.late for answer in witness.answers] == [True, True]
-    cluster = recalled(witness)
+        await recorder.get(Resource.PODS, "shop", "b")
+    assert [answer.late for answer in recorder.answers] == [True, True]
+    cluster = played(recorder)
     assert name(await cluster.get(Resource.PODS, "shop", "a")) == "a"
     with pytest.raises(NotFound):
         await cluster.get(Resource.PODS, "shop", "b")
 
 
 async def test_after_a_write_absence_is_judged_by_what_was_written() -> None:
-    witness = watched(pod("a"))
-    await names(witness)
-    await witness.get(Resource.PODS, "shop", "a")
-    cluster = recalled(witness)
+    recorder = recorded(pod("a"))
+    await names(recorder)
+    await recorder.get(Resource.PODS, "shop", "a")
+    cluster = played(recorder)
     await cluster.write(DELETION)
     assert await names(cluster) == []
     with pytest.raises(NotFound):
@@ -218,10 +254,10 @@ async def test_after_a_write_absence_is_judged_by_what_was_written() -> None:
 
 
 async def test_an_object_that_a_later_answer_lacks_is_gone_at_the_end() -> None:
-    witness = watched(pod("a"), node(), happens=[None, goes("a")])
-    await witness.get(Resource.PODS, "shop", "a")
-    await names(witness)
-    cluster = recalled(witness)
+    recorder = recorded(pod("a"), node(), happens=[None, goes("a")])
+    await recorder.get(Resource.PODS, "shop", "a")
+    await names(recorder)
+    cluster = played(recorder)
     assert name(await cluster.get(Resource.PODS, "shop", "a")) == "a"
     with pytest.raises(NotFound):
         await cluster.write(DELETION)
@@ -243,12 +279,12 @@ async def test_a_write_that_was_rejected_is_rejected_again_in_the_same_words(err
                 raise error
             return await super().write(write, dry_run=dry_run)
 
-    witness = Witness(Rejecting(from_objects([node()])), most=10)
-    await witness.get(Resource.NODES, None, "n1")
-    await witness.write(CORDON, dry_run=True)
+    recorder = RecordingCluster(Rejecting(from_objects([node()])), most=10)
+    await recorder.get(Resource.NODES, None, "n1")
+    await recorder.write(CORDON, dry_run=True)
     with pytest.raises(type(error)):
-        await witness.write(CORDON)
-    cluster = recalled(witness)
+        await recorder.write(CORDON)
+    cluster = played(recorder)
     await cluster.write(CORDON, dry_run=True)
     with pytest.raises(type(error), match=str(error)):
         await cluster.write(CORDON)
@@ -263,7 +299,7 @@ async def test_a_write_that_was_rejected_is_rejected_again_in_the_same_words(err
 
 
 async def test_a_conflict_comes_again_from_the_versions_alone() -> None:
-    witness = watched(node(), happens=[None, None])
+    recorder = recorded(node(), happens=[None, None])
     stale = Write(
         verb=WriteVerb.PATCH,
         resource=Resource.NODES,
@@ -272,30 +308,30 @@ async def test_a_conflict_comes_again_from_the_versions_alone() -> None:
         body={"spec": {"unschedulable": True}},
         resource_version="1",
     )
-    await witness.get(Resource.NODES, None, "n1")
+    await recorder.get(Resource.NODES, None, "n1")
     with pytest.raises(Conflict):
-        await witness.write(stale)
-    assert witness.rejections == []
+        await recorder.write(stale)
+    assert recorder.rejections == []
     with pytest.raises(Conflict):
-        await recalled(witness).write(stale)
+        await played(recorder).write(stale)
 
 
-async def test_more_than_a_witness_may_hold_is_lost_and_unknown() -> None:
-    witness = Witness(SnapshotCluster(from_objects([pod("a"), pod("b"), node()])), most=1)
-    await witness.get(Resource.NODES, None, "n1")
-    await names(witness)
-    assert [answer.lost for answer in witness.answers] == [False, True]
-    cluster = recalled(witness)
+async def test_more_than_a_recorder_may_hold_is_lost_and_unknown() -> None:
+    recorder = RecordingCluster(SnapshotCluster(from_objects([pod("a"), pod("b"), node()])), most=1)
+    await recorder.get(Resource.NODES, None, "n1")
+    await names(recorder)
+    assert [answer.lost for answer in recorder.answers] == [False, True]
+    cluster = played(recorder)
     assert name(await cluster.get(Resource.NODES, None, "n1")) == "n1"
     with pytest.raises(Unavailable):
         await names(cluster)
 
 
 async def test_an_equal_object_is_held_once() -> None:
-    witness = watched(pod("a"))
-    await names(witness)
-    await witness.get(Resource.PODS, "shop", "a")
-    assert witness.answers[0].objects[0] is witness.answers[1].objects[0]
+    recorder = recorded(pod("a"))
+    await names(recorder)
+    await recorder.get(Resource.PODS, "shop", "a")
+    assert recorder.answers[0].objects[0] is recorder.answers[1].objects[0]
 
 
 async def test_elements_of_a_live_list_are_found_though_they_carry_no_kind() -> None:
@@ -304,15 +340,15 @@ async def test_elements_of_a_live_list_are_found_though_they_carry_no_kind() -> 
             found = await super().list(*arguments, **selectors)
             return [{key: value for key, value in obj.items() if key not in {"kind", "apiVersion"}} for obj in found]
 
-    witness = Witness(Bare(from_objects([pod("a")])), most=10)
-    await names(witness)
-    assert name(await recalled(witness).get(Resource.PODS, "shop", "a")) == "a"
+    recorder = RecordingCluster(Bare(from_objects([pod("a")])), most=10)
+    await names(recorder)
+    assert name(await played(recorder).get(Resource.PODS, "shop", "a")) == "a"
 
 
-async def test_nothing_said_to_a_recollection_leaves_it() -> None:
-    witness = watched(pod("a"))
-    await names(witness)
-    cluster = recalled(witness)
+async def test_nothing_said_to_a_playback_leaves_it() -> None:
+    recorder = recorded(pod("a"))
+    await names(recorder)
+    cluster = played(recorder)
     (found,) = await cluster.list(Resource.PODS, "shop")
     found["metadata"]["name"] = "changed"
     await cluster.emit_event({"metadata": {"name": "e", "namespace": "shop"}})

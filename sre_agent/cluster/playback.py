@@ -1,4 +1,4 @@
-"""A cluster made of what a witness saw: the same questions get the same answers, in the same order.
+"""A cluster made of what a recorder kept: the same questions get the same answers, in the same order.
 
 Used by `replay_incident`. Protects one rule: what nobody looked at then is unknown, not absent. Such a question is
 refused as Unavailable, so that a step fails or a guard says no; it is never answered with an empty list.
@@ -8,17 +8,17 @@ from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 
 from sre_agent.cluster.port import NotFound, Resource, Unavailable, Write
+from sre_agent.cluster.recorder import Answer, Look, Question, Rejection
 from sre_agent.cluster.recording import LogKey, from_objects
 from sre_agent.cluster.snapshot import SnapshotCluster
 from sre_agent.cluster.strategic_merge import copy
-from sre_agent.cluster.witness import Answer, Look, Question, Rejection
 from sre_agent.objects import Object, name, namespace
 
 _Key = tuple[Resource, str, str]
 
 
-class Recollection:
-    """The `Cluster` port over a witness's answers.
+class PlaybackCluster:
+    """The `Cluster` port over a recorder's answers.
 
     Until something is written, each question is answered as it was the first, second, ... time, the last answer
     staying. From then on the objects themselves answer, as they were at the end and with what was written since.
@@ -28,7 +28,7 @@ class Recollection:
     def __init__(self, answers: Sequence[Answer], rejections: Sequence[Rejection]) -> None:
         self._coming: dict[Question, deque[Answer]] = defaultdict(deque)
         for answer in answers:
-            self._coming[answer.question].append(answer)
+            self._coming[answer.question].extend([answer] * answer.times)
         self._last = {answer.question: answer for answer in answers}
         self._rejected = list(rejections)
         self._objects = SnapshotCluster(from_objects(_at_the_end(answers), logs=_logs(answers)))
@@ -62,7 +62,7 @@ class Recollection:
     async def pod_logs(
         self, namespace: str, pod: str, container: str, *, previous: bool = False, tail_lines: int = 200
     ) -> str:
-        self._answer(Question.log(namespace, pod, container, previous=previous))
+        self._answer(Question.log(namespace, pod, container, previous=previous, lines=tail_lines))
         return await self._objects.pod_logs(namespace, pod, container, previous=previous, tail_lines=tail_lines)
 
     async def write(self, write: Write, *, dry_run: bool = False) -> Object:
@@ -121,9 +121,10 @@ def _at_the_end(answers: Sequence[Answer]) -> Iterator[Object]:
 
 
 def _logs(answers: Sequence[Answer]) -> dict[LogKey, str]:
+    """Each log as far as it was asked for at most."""
     return {
         (question.namespace or "", question.name or "", question.container or "", question.previous): answer.text
-        for answer in answers
+        for answer in sorted(answers, key=lambda answer: answer.question.lines)
         if (question := answer.question).look is Look.LOG and answer.text is not None
     }
 

@@ -1,0 +1,72 @@
+"""The forms in which facts stand in an analysis, as expressions: what `claims` and `checker` look for."""
+
+import re
+
+from sre_agent.analysis.texts import WEEKDAYS
+from sre_agent.tools.registry import REMEDIATIONS
+
+MONTHS = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "December",
+)  # fmt: skip
+_MONTH = "|".join((*MONTHS, *(f"{month[:3]}" for month in MONTHS)))
+
+REFERENCE = re.compile(r"\[events?\b[^\]]*\]|\bevents? +#?\d+(?:(?:, *| and |-|–)#?\d+)*", re.IGNORECASE)
+DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2})?)?")
+MONTH_DAY = re.compile(rf"\b(?:({_MONTH})\.? +(\d{{1,2}})|(\d{{1,2}})\.? +(?:of +)?({_MONTH}))\b(?:,? +(\d{{4}}))?")
+OTHER_DATE = re.compile(
+    r"\b(?:\d{1,4}/\d{1,2}/\d{1,4}|\d{1,2}\.\d{1,2}\.\d{4}|20\d{6}|yesterday|tomorrow|\w+ ago"
+    rf"|last (?:night|week|month|year|\w+day)|this (?:morning|week|month)|(?:{'|'.join(MONTHS)}) +\d{{4}})\b",
+    re.IGNORECASE,
+)
+WEEKDAY = re.compile(rf"\b({'|'.join(WEEKDAYS)})s?\b")
+CLOCK = re.compile(r"(?<![\d:])(\d{1,2}:\d{2})(?::\d{2})?(?!\d)( ?[ap]\.?m\b)?", re.IGNORECASE)
+HALF_DAY = re.compile(r"\b\d{1,2} ?(?:[ap]\.?m\.?|o'clock)(?!\w)", re.IGNORECASE)
+ZONE = re.compile(r"(?<=:\d\d) ?(?:[A-Z]{1,4}[SD]T|CES?T|[ECW]ET|MSK|GMT ?[+-]\d+|[+-]\d{2}:?\d{2})\b")
+SHARE = re.compile(r"\b(\d+) (?:of|out of)(?: the)?(?: last)? (\d+)\b")
+TIMES = re.compile(r"(?:\b(\w+) +)?\b(\d+ +times?|twice)\b(?: +(after)\b)?", re.IGNORECASE)
+COUNT = re.compile(r"(?<![\w.:-])(\d+) +(occurrence|workload|incident|month|week|day|hour|minute)s?\b")
+COUNTED = re.compile(
+    r"(?<![\w.:-])(\d+) +(pod|node|replica|restart|container|deployment|deploy|request|error|user|customer|service|"
+    r"namespace|second|year|alert|kill|crash(?=e)|failure|raise|attempt|run|action|event)(?:e?s)?\b"
+)
+INCIDENT = re.compile(r"\bincidents? +#?(\d+)\b")
+PER_CENT = re.compile(r"\d+(?:\.\d+)? ?%")
+NUMBER = re.compile(r"(?<![\w.-])\d+(?:\.\d+)?(?![\w-])")
+QUANTITY = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?:[KMGTPE]i?|m)(?![\w])")
+DURATION = re.compile(r"(?<![\w.:-])(?:\d+[dhms])+(?!\w)")
+NAME = re.compile(r"[A-Za-z0-9][\w.-]*(?:/[\w.-]+)*")
+AFTER_KIND = re.compile(
+    r"\b(?:pods?|nodes?|deployments?|statefulsets?|daemonsets?|replicasets?|jobs?|namespaces?|containers?|workloads?) +"
+    r"([a-z0-9][\w.-]*(?:/[\w.-]+)*)",
+    re.IGNORECASE,
+)
+
+ACTION_WORDS = frozenset(tool.action_word for tool in REMEDIATIONS.values())
+ACTION = re.compile(rf"\b(?:{'|'.join(sorted(ACTION_WORDS))}):[^\s;]+(?: \d+→\d+)?")
+DEED = re.compile(
+    r"\b(did|done|executed|performed|applied|took|taken|ran|sent)\b[^`.]{0,40}`([\ue000-\uf8ff])`", re.IGNORECASE
+)
+
+DONE_WORDS = {
+    "cordoned": "cordon_node",
+    "uncordoned": "uncordon_node",
+    "drained": "drain_node",
+    "evicted": "drain_node",
+    "deleted": "delete_pod",
+    "rolled back": "rollback_deployment",
+    "reverted": "rollback_deployment",
+    "raised": "patch_memory_limit",
+    "increased": "patch_memory_limit",
+    "doubled": "patch_memory_limit",
+    "patched": "patch_memory_limit|patch_image",
+}
+"""Verbs of what the tools do, with the words of the actions that bear them out."""
+OF_A_LIMIT = frozenset({"raised", "increased", "doubled"})
+"""Those of them that alerts and usage have, too: they count where a limit is spoken of."""
+UNDOABLE_WORDS = ("rebooted", "scaled up", "scaled down", "scaled out", "scaled in", "upgraded", "downgraded")
+"""Verbs of what no tool does."""
+DONE_WORD = re.compile(
+    rf"(?<!not )(?<!never )(?<!be )(?<!not been )\b({'|'.join((*DONE_WORDS, *UNDOABLE_WORDS))})\b",
+    re.IGNORECASE,
+)
