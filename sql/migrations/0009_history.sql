@@ -52,7 +52,7 @@ create index incidents_on_node on incidents (origin, cluster, node, created_at d
              found_value, found_at)
     where pod is null and workload is null and node is not null;
 create index incidents_on_key on incidents (origin, cluster, dedup_key, created_at desc, id desc)
-    include (alertname, starts_at, resolved_at, acted, only_recommended, template_changed_at, found_field,
+    include (alertname, starts_at, resolved_at, node, acted, only_recommended, template_changed_at, found_field,
              found_value, found_at)
     where pod is null and workload is null and node is null;
 

@@ -6,8 +6,9 @@ names hold its quotes and dates. It is strict: what it cannot find in the facts 
 say it otherwise.
 
 What it cannot see: a name without digit, hyphen or slash; which object a verb of action is about (`worker-2` for
-`worker-3`, if both are known); causes and comparisons in words (`because`, `most`, `more often`); a true number with
-a noun that is not among those of `known`; that one event of several in a sentence proves another part of it.
+`worker-3`, if both are known), who did it, or one behind `if` or `when`; causes, comparisons and vague counts in words
+(`because`, `more often`, `most`); Roman numerals; a number that is true of something else, with a noun that is not in
+`forms`; which of several events in a sentence proves which part of it; whether an advice is a good one.
 """
 
 import re
@@ -91,7 +92,10 @@ def _line(line: str, known: Known, *, advice: bool) -> Iterator[Fault]:
     for command in TYPED.findall(bare):
         yield Fault(kind=FaultKind.QUOTE, said=command, reason="a command stands in a code span, word for word")
     for said in quotes:
-        if not (known.quotes(said) or harmless(said, known.words)):
+        if TYPED.match(said):
+            if said not in known.commands and not harmless(said, known.words):
+                yield Fault(kind=FaultKind.QUOTE, said=said, reason="no command of the agent, nor one that only reads")
+        elif not known.quotes(said):
             yield Fault(kind=FaultKind.QUOTE, said=said, reason="these words are not in the facts")
     yield from _references(bare, known)
     for sentence in _SENTENCE_END.split(prose):

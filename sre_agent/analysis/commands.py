@@ -17,6 +17,7 @@ _KINDS = (
 )
 _ORDINARY = re.compile(rf"(?:{_KINDS})s?|yaml|wide|json|name|\.lastTimestamp|\d+[smhd]?")
 """What may stand there without being in the facts: kinds of objects (never secrets), ways to print, amounts."""
+_SECRET = re.compile("secret", re.IGNORECASE)
 
 
 def harmless(command: str, words: Set[str]) -> bool:
@@ -28,5 +29,5 @@ def harmless(command: str, words: Set[str]) -> bool:
     flags = [word for word in said if word.startswith("-")]
     names = [word for word in said if word and not word.startswith("-")] + [found["namespace"] or ""]
     return all(map(_FLAG.fullmatch, flags)) and all(
-        name in words or _ORDINARY.fullmatch(name) for name in names if name
+        not _SECRET.match(name) and (name in words or _ORDINARY.fullmatch(name)) for name in names if name
     )

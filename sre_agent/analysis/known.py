@@ -34,7 +34,8 @@ _OF_TIMES = frozenset({"raise", "alert", "action", "attempt", "run"})
 class Known:
     """What may be said. `counts` holds numbers by their noun in the singular, `counts_of_times` by the verb before.
 
-    `done` are the words of actions that were done, `done_actions` and `sent_actions` whole action strings.
+    `done` are the words of actions that were done, `done_actions` and `sent_actions` whole action strings; `commands`
+    those that the agent's own tools and guards wrote: an alert or a log may hold commands, too.
     """
 
     event_ids: frozenset[int]
@@ -54,6 +55,7 @@ class Known:
     quantities: frozenset[str]
     words: frozenset[str]
     clock_times: frozenset[str]
+    commands: frozenset[str]
     corpus: str
     proofs: Proofs
 
@@ -110,6 +112,7 @@ def known_of(case: CaseFacts) -> Known:
         quantities=frozenset(QUANTITY.findall(corpus)),
         words=frozenset(word.rstrip(".") for word in _WORD.findall(corpus)),
         clock_times=frozenset(f"{moment:%H:%M}" for moment in moments) | frozenset(_hours(case)),
+        commands=frozenset(map(plainly, _commands(case))),
         corpus=corpus,
         proofs=proofs_of(case),
     )
@@ -146,6 +149,12 @@ def _done_words(case: CaseFacts, done: set[str]) -> Iterator[str]:
     yield from (REMEDIATIONS[entry.tool].action_word for entry in case.past.tried if entry.tool in REMEDIATIONS)
     if any((step.payload["result"] or {}).get("unschedulable") is True for step in case.of_incident(EventType.STEP)):
         yield REMEDIATIONS["cordon_node"].action_word
+
+
+def _commands(case: CaseFacts) -> Iterator[str]:
+    for step in case.of_incident(EventType.STEP):
+        offered = [judgement["by_hand"] for judgement in step.payload["judgements"]]
+        yield from filter(None, [*offered, (step.payload["result"] or {}).get("kubectl")])
 
 
 def _of_event(event: Any) -> list[Any]:

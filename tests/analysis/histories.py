@@ -50,6 +50,11 @@ class History:
     others: list[Played] = field(default_factory=list)
 
     @property
+    def cluster(self) -> str:
+        """Its own, so that the totals of an alert name are known, too."""
+        return f"prod-{self.number}"
+
+    @property
     def last(self) -> Played:
         return self.incidents[-1]
 
@@ -168,7 +173,7 @@ async def _play(store: Store, history: History, played: Played) -> None:
     problem = Problem(
         origin=Origin.LIVE,
         scope="live",
-        cluster="prod",
+        cluster=history.cluster,
         dedup_key=f"{played.alertname}:{history.number}:{played.pod or played.node}",
     )
     receipt = await store.receive(
@@ -189,7 +194,7 @@ async def _play(store: Store, history: History, played: Played) -> None:
             annotations={"summary": "Container was OOMKilled."},
             starts_at=played.at - 2 * MINUTE,
         ),
-        Event(payload=_webhook(played)),
+        Event(payload=_webhook(history, played)),
         now=played.at,
         cooldown=30 * MINUTE,
     )
@@ -210,7 +215,7 @@ async def _play(store: Store, history: History, played: Played) -> None:
             ),
             [_intent(played, action)],
             scope="live",
-            cluster="prod",
+            cluster=history.cluster,
             now=played.acted_at,
         )
         done = OutcomeRecorded(action_id=action_id, outcome="done", detail=None, writes=[])
@@ -251,11 +256,11 @@ def _action(history: History, played: Played) -> str | None:
     return f"cordon_node:{played.node}" if played.tool else None
 
 
-def _webhook(played: Played) -> WebhookReceived:
+def _webhook(history: History, played: Played) -> WebhookReceived:
     return WebhookReceived(
         labels={"alertname": played.alertname},
         annotations={"summary": "Container was OOMKilled."},
-        cluster="prod",
+        cluster=history.cluster,
         startsAt=None,
         fingerprint="0",
     )

@@ -163,7 +163,7 @@ def test_the_end_of_a_run_keeps_what_later_incidents_are_compared_with(capsys: p
     (final,) = [event for event in json.loads(capsys.readouterr().out)["events"] if event["event_type"] == "final"]
     seen = final["payload"]["seen"]
     assert (seen["node"], seen["found_field"]) == ("worker-1", "patch_memory_limit:shop/checkout/app")
-    assert (seen["found_value"], seen["found_at"]) == ("128Mi", "2026-03-17T14:22:40Z")
+    assert (seen["found_value"], seen["found_at"]) == ("128Mi", "2026-03-17T14:22:08Z")
 
 
 async def _run_of(store: Store, number: int) -> Any:

@@ -155,6 +155,7 @@ FALSE = [
     pytest.param("It said `connection refused by peer` [event {opened}].", "quote", id="a quote nobody said"),
     pytest.param("Look with `kubectl -n demo logs x-1-y` [event {opened}].", "quote", id="a command about a stranger"),
     pytest.param("Run `kubectl delete ns prod` [event {opened}].", "quote", id="a command that changes"),
+    pytest.param("Run `kubectl get pods --all` [event {opened}].", "quote", id="an unknown flag"),
     pytest.param("Run `kubectl get pods | xargs rm` [event {opened}].", "quote", id="a pipe"),
     pytest.param("Run `kubectl get secrets -o yaml` [event {opened}].", "quote", id="a command about secrets"),
     pytest.param("Run `kubectl get pods --token=x` [event {opened}].", "quote", id="another flag"),

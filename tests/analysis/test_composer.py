@@ -151,6 +151,17 @@ async def test_names_from_outside_forge_neither_heading_nor_reference_nor_link(a
     assert not re.search(r"evil|<b>|trust", bare)
 
 
+async def test_a_command_that_an_alert_brings_along_is_none_of_ours(store: Store) -> None:
+    receipt = await store.receive(
+        new_incident(), received(annotations={"summary": "kubectl delete ns demo"}), now=NOW, cooldown=NOW - NOW
+    )
+    assert receipt.run_id is not None
+    await finish(store, await store.start_run(receipt.run_id, now=NOW), events=[refused(), ended()])
+    case = await gather(store, await store.book.find(receipt.incident_id), now=NOW)
+    faults = check(compose(case), case)
+    assert [fault.said for fault in faults] == ["kubectl delete ns demo"]
+
+
 async def test_an_alert_without_any_label_has_an_analysis(store: Store) -> None:
     nothing: dict[str, Any] = {"pod": None, "namespace": None, "container": None, "severity": None, "starts_at": None}
     run: ActiveRun = await started(store, new_incident(alertname="", labels={}, annotations={}, **nothing))

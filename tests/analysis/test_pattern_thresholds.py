@@ -246,7 +246,15 @@ def test_a_pattern_says_what_was_seen_what_it_suggests_and_what_to_do(case: Case
     assert patterns_of(case) == [expected]
 
 
+def test_what_was_undone_is_quoted_whole_for_it_is_compared() -> None:
+    action, image = f"patch_image:demo/app/app:{'a' * 200}", "b" * 200
+    (pattern,) = patterns_of(case_of(undone=replace(UNDONE, action=action, found_value=image)))
+    assert f"`{action}`" in pattern.sentence
+    assert f"`{image}`" in pattern.sentence
+
+
 BESIDE = [
+    pytest.param(case_of(undone=replace(UNDONE, times=0)), [], id="nothing undone"),
     pytest.param(case_of(deploys=deploys(3, 3, changes=2)), ["deploy_before"], id="three after two deploys"),
     pytest.param(case_of(NOWHERE, **neighbours(3)), [], id="neighbours of an incident without a node"),
     pytest.param(case_of(node=node(8, 10)), ["same_node"], id="exactly four fifths on the node"),
@@ -294,6 +302,7 @@ def test_a_chain_is_the_newest_raises_that_follow_each_other(raises: tuple[Any, 
 RISES = [
     pytest.param((), [], id="none"),
     pytest.param(found("1Gi", "2Gi", "1Gi", "3Gi"), ["1Gi", "3Gi"], id="it begins anew where it fell"),
+    pytest.param(found("0", "1Gi"), ["1Gi"], id="a limit of nothing is none"),
     pytest.param(found("1Gi", "1024Mi", "2Gi"), ["1Gi", "2Gi"], id="each value once, however it is written"),
     pytest.param((*found("1Gi", "2Gi"), *found("3Gi", container="side")), ["1Gi", "2Gi"], id="the longest of two"),
 ]

@@ -39,6 +39,10 @@ def truth(history: History) -> Claims:
     recommended = [played for played in incidents if played.recommended]
     if len(recommended) >= 3:
         true["recommended"] = (len(recommended), said(recommended[0].at))
+    same_alert = [played for played in [*incidents, *history.others] if played.alertname == last.alertname]
+    if len(same_alert) > total:
+        since = min(played.at for played in same_alert)
+        true["total"] = (len(same_alert), history.cluster, said(since))
     return true
 
 
@@ -195,4 +199,5 @@ def claims(text: str) -> Claims:
     read("hours", r"(\d+) of (\d+) occurrences began between (\d\d:\d\d) and (\d\d:\d\d) UTC, on (\d+) days", 0, 1, 4)
     read("weekday", r"(\d+) of (\d+) occurrences began on a (\w+) \(UTC\), in (\d+) weeks", 0, 1, 3)
     read("recommended", rf"recommended a change (\d+) times without making one, first at {DATE}{EVENT}; whether", 0)
+    read("total", rf"opened (\d+) incidents in cluster `([^`]+)` since {DATE}{EVENT}", 0)
     return found
