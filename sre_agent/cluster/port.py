@@ -115,6 +115,10 @@ class Refused(ClusterError):
     """The API server refused the content (invalid, quota, admission). Do not send it again."""
 
 
+class Leaving(Refused):
+    """The namespace of an eviction's pod is being deleted. The pod goes with it: look, and ask again later."""
+
+
 class TooManyRequests(ClusterError):
     """429. `budget` names the PodDisruptionBudget that forbids an eviction, None when the API is merely busy.
 
@@ -133,6 +137,10 @@ class Unavailable(ClusterError):
 
 class UnknownOutcome(ClusterError):
     """A write was sent and no answer came. Look before doing anything else; never send it again blindly."""
+
+
+BARRIERS = (Forbidden, Unavailable)
+"""What stands before the cluster, whatever is asked of it: a person has to open the way."""
 
 
 class Cluster(Protocol):
