@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test check bench lock
+.PHONY: help venv demo test test-cluster test-kind check bench lock
 
 BIN := .venv/bin
 PYTHONS := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --quiet --no-input --disable-pip-version-check
 REPLAY := env -u DATABASE_URL -u AGENT_MODE -u OPENAI_API_KEY -u CLUSTER_NAME $(BIN)/sre-agent replay examples/*/
 
 help: ## List the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 
 venv: .venv/installed ## Make .venv with the pinned packages and .venv/bin/sre-agent
 
@@ -23,6 +23,13 @@ test: .venv/installed ## Run all tests, with the coverage that each part must ha
 	@mkdir -p build
 	@$(BIN)/python -m pytest -q -n $(WORKERS) --cov=sre_agent --cov-branch --cov-report=json:build/coverage.json
 	@$(BIN)/python tests/coverage_floor.py build/coverage.json
+
+test-cluster: .venv/installed ## Run the cluster tests on a real control plane, built if missing
+	@$(BIN)/python -m tests.control_plane.build
+	@$(BIN)/python -m pytest -q -m cluster
+
+test-kind: .venv/installed ## Run the cluster tests on a kind cluster (needs Docker)
+	@$(BIN)/python -m tests.control_plane.kind $(MAKE) --no-print-directory test-cluster
 
 check: .venv/installed ## Check style, types, imports and the shipped runbooks
 	@echo "ruff" && $(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check .

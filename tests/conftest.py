@@ -13,10 +13,13 @@ from sre_agent.embedded_postgres import running
 from sre_agent.store import Store
 from sre_agent.store.migrations import migrate
 
+pytest_plugins = ["tests.control_plane.fixtures"]
+
 USERS_SETTINGS = (
     "AGENT_MODE",
     "CLUSTER_NAME",
     "DATABASE_URL",
+    "KUBECONFIG",
     "KUBERNETES_SERVICE_HOST",
     "OPENAI_API_KEY",
     "OPENAI_BASE_URL",
