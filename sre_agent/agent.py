@@ -3,10 +3,12 @@
 Called by every command that runs or shows something. Importing it does no work.
 """
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sre_agent import embedded_postgres, lint
 from sre_agent.errors import BadInput
@@ -19,7 +21,11 @@ from sre_agent.store import Store
 from sre_agent.store.migrations import migrate, require_current
 from sre_agent.tools.registry import TOOLS
 
+if TYPE_CHECKING:
+    from sre_agent.cluster.live import LiveCluster
+
 POSTGRES_DIRECTORY = "postgres"
+KUBECONFIG = Path("~/.kube/config")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,6 +68,21 @@ async def open_store(settings: Settings) -> AsyncIterator[Store]:
             await require_current(conninfo)
         async with Store.open(conninfo) as store:
             yield store
+
+
+@asynccontextmanager
+async def open_live_cluster(context: str | None) -> "AsyncIterator[LiveCluster]":
+    """The cluster of a kubeconfig context, else of the pod or the current context. Raises Unreachable."""
+    from sre_agent.cluster.live import open_cluster  # a second of imports that only a live cluster is worth
+
+    async with open_cluster(context) as cluster:
+        yield cluster
+
+
+def cluster_configured(context: str | None) -> bool:
+    """Whether anything says where a live cluster is: a context, KUBECONFIG, a pod, or the default kubeconfig."""
+    told = any(os.environ.get(name) for name in ("KUBECONFIG", "KUBERNETES_SERVICE_HOST"))
+    return context is not None or told or KUBECONFIG.expanduser().exists()
 
 
 def load_runbooks(settings: Settings, users: Path | None = None) -> Runbooks:

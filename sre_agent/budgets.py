@@ -57,6 +57,20 @@ def still_processed(budget: Object) -> bool:
     return count(budget, "observedGeneration") < int(budget.get("metadata", {}).get("generation") or 0)
 
 
+def never_allows(budget: Object) -> bool:
+    """Whether no number of healthy pods makes room: nothing may be unavailable, or all that are expected must be there.
+
+    A workload that is scaled up changes that; waiting does not.
+    """
+    spec = budget.get("spec") or {}
+    if str(spec.get("maxUnavailable")) in {"0", "0%"}:
+        return True
+    least, expected = str(spec.get("minAvailable", "")), count(budget, "expectedPods")
+    if least.endswith("%"):
+        return least.removesuffix("%").isdecimal() and int(least.removesuffix("%")) >= 100
+    return least.isdecimal() and 0 < expected <= int(least)
+
+
 def failed_sync(budget: Object) -> str | None:
     """The controller's message where it could not compute the budget: the other numbers are not to be trusted then."""
     allowed = condition(budget, "DisruptionAllowed") or {}

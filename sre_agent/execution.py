@@ -1,13 +1,22 @@
 """Sends a judged change to the cluster: dry run, write, Kubernetes Event. One request per write, never repeated.
 
 Called by the executor after the intent is committed. Protects the rule that what happened is always known: done,
-failed (nothing changed) or unknown.
+failed (nothing changed) or unknown, after looking it up.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sre_agent.cluster.port import Cluster, ClusterError, Conflict, NotFound, UnknownOutcome, Write
+from sre_agent.cluster.port import (
+    BARRIERS,
+    Cluster,
+    ClusterError,
+    Conflict,
+    UnknownOutcome,
+    Write,
+)
+from sre_agent.cluster.readback import Effect, look_up
+from sre_agent.draining import Fate, Settle, Settled, drain
 from sre_agent.objects import Object
 from sre_agent.run import Change, Outcome
 from sre_agent.tools.drain import drained_action
@@ -19,7 +28,8 @@ EVENT_REASON = "SreAgentRemediation"
 class Execution:
     """What became of a change. `action` is what was really done, `writes` what the cluster accepted, in order.
 
-    `conflict` says that somebody else changed the object first: nothing was written, judge again.
+    `conflict` says that somebody else changed the object first: nothing was written, judge again. `barred` says that
+    the cluster could not be reached or does not allow it: no other try helps before a person does.
     """
 
     outcome: Outcome
@@ -27,50 +37,66 @@ class Execution:
     writes: tuple[Write, ...]
     detail: str | None = None
     conflict: bool = False
+    barred: bool = False
 
 
-async def execute(cluster: Cluster, change: Change) -> Execution:
-    """Sends every write of a change once. Never raises ClusterError: a failure is a value here."""
-    return await _evict(cluster, change) if change.evicts else await _write(cluster, change)
+async def execute(cluster: Cluster, change: Change, *, patience: timedelta, settle: Settle) -> Execution:
+    """Sends every write of a change. Never raises ClusterError: a failure is a value here.
+
+    `patience` is how long evictions that a budget forbids are tried again and evicted pods are waited for; `settle`
+    is told what became of each pod of a drain.
+    """
+    if change.evicts:
+        return await _evict(cluster, change, patience, settle)
+    return await _write(cluster, change)
 
 
 async def _write(cluster: Cluster, change: Change) -> Execution:
     """The one write of a change, after its dry run. A dry run changes nothing, whatever becomes of its answer."""
     (write,) = change.writes
-    sent = False
     try:
         await cluster.write(write, dry_run=True)
-        sent = True
-        await cluster.write(write)
     except ClusterError as error:
-        unknown = sent and isinstance(error, UnknownOutcome)
-        return Execution(
-            outcome=Outcome.UNKNOWN if unknown else Outcome.FAILED,
-            action=change.action,
-            writes=(),
-            detail=str(error),
-            conflict=isinstance(error, Conflict),
-        )
+        return _failed(change, error)
+    try:
+        await cluster.write(write)
+    except UnknownOutcome as error:
+        return await _looked_up(cluster, change, write, error)
+    except ClusterError as error:
+        return _failed(change, error)
     return Execution(outcome=Outcome.DONE, action=change.action, writes=(write,))
 
 
-async def _evict(cluster: Cluster, change: Change) -> Execution:
-    """Evicts each pod once, in order. A pod that may not go now stays and is named; the others go on."""
-    accepted: list[Write] = []
-    stayed: list[str] = []
-    unknown: list[str] = []
-    for write in change.writes:
-        pod = f"{write.namespace}/{write.name}"
-        try:
-            await cluster.write(write)
-        except NotFound:
-            continue
-        except UnknownOutcome as error:
-            unknown.append(f"{pod}: {error}")
-        except ClusterError as error:
-            stayed.append(f"{pod}: {error}")
-        else:
-            accepted.append(write)
+def _failed(change: Change, error: ClusterError) -> Execution:
+    return Execution(
+        outcome=Outcome.FAILED,
+        action=change.action,
+        writes=(),
+        detail=str(error),
+        conflict=isinstance(error, Conflict),
+        barred=isinstance(error, BARRIERS),
+    )
+
+
+async def _looked_up(cluster: Cluster, change: Change, write: Write, error: UnknownOutcome) -> Execution:
+    """No answer came: the object says what became of the write, or nobody knows. It is not sent again."""
+    effect = await look_up(cluster, write)
+    detail = f"{error}; read back: it {effect}"
+    if effect is Effect.TOOK:
+        return Execution(outcome=Outcome.DONE, action=change.action, writes=(write,), detail=detail)
+    outcome = Outcome.FAILED if effect is Effect.NEVER else Outcome.UNKNOWN
+    return Execution(outcome=outcome, action=change.action, writes=(), detail=detail)
+
+
+async def _evict(cluster: Cluster, change: Change, patience: timedelta, settle: Settle) -> Execution:
+    """Evicts each pod. One that may not go within the patience stays and is named; the others go on."""
+    settled = await drain(
+        cluster, change.target.name, change.writes, within=patience, awaited=change.awaited, settle=settle
+    )
+    accepted = tuple(pod.write for pod in settled if pod.accepted)
+    stayed = [pod for pod in settled if pod.fate is Fate.STAYS]
+    unknown = [pod for pod in settled if pod.fate is Fate.UNKNOWN]
+    lingering = [pod for pod in settled if pod.fate is Fate.EVICTED] if change.awaited and patience else []
     if unknown:
         outcome = Outcome.UNKNOWN
     elif stayed and not accepted:
@@ -80,9 +106,16 @@ async def _evict(cluster: Cluster, change: Change) -> Execution:
     return Execution(
         outcome=outcome,
         action=drained_action(change.target.name, len(accepted), change.leaves + len(stayed) + len(unknown)),
-        writes=tuple(accepted),
-        detail="; ".join(unknown + stayed) or None,
+        writes=accepted,
+        detail="; ".join(f"{pod.pod}: {pod.reason}" for pod in [*unknown, *stayed, *lingering]) or None,
     )
+
+
+def outcome_of(pod: Settled) -> Outcome:
+    """What became of one pod's eviction: a pod that is gone, by whomever, is done."""
+    if pod.fate is Fate.UNKNOWN:
+        return Outcome.UNKNOWN
+    return Outcome.FAILED if pod.fate is Fate.STAYS else Outcome.DONE
 
 
 def event_about(change: Change, execution: Execution, incident_id: int | None, now: datetime) -> Object:

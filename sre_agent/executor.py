@@ -5,21 +5,22 @@ allow; the intent is committed before the first byte leaves; what became of it i
 bound here, by code, once.
 """
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from sre_agent import gates, guards, records
+from sre_agent.afterwards import keep_evidence, write_up
 from sre_agent.alert import Alert
-from sre_agent.analysis import analyse
 from sre_agent.analysis.surroundings import look, seen
-from sre_agent.cluster.port import Clock, Cluster, ClusterError, Write
+from sre_agent.cluster.port import BARRIERS, Clock, Cluster, ClusterError, Write
 from sre_agent.conclusion import conclude, summary
+from sre_agent.draining import Settled
 from sre_agent.errors import Unreachable
 from sre_agent.event import ErrorRaised, Escalated, Event
-from sre_agent.execution import Execution, event_about, execute
+from sre_agent.execution import Execution, event_about, execute, outcome_of
 from sre_agent.facts import Past, gather
 from sre_agent.kept_evidence import RunRecorder
 from sre_agent.log import get_logger
@@ -77,6 +78,7 @@ class _Run:
     llm_trace: list[dict[str, Any]] = field(default_factory=list)
     unsaved: list[Event] = field(default_factory=list)
     error: str | None = None
+    barred: bool = False
 
     @property
     def results(self) -> Mapping[str, Mapping[str, Any] | None]:
@@ -117,14 +119,16 @@ async def run_incident(
     except (LostFence, Unreachable):
         raise
     except ClusterError as error:
-        run.error = f"the cluster did not answer: {error}"
+        run.error = f"what the alert is about could not be looked up: {error}"
+        run.barred |= isinstance(error, BARRIERS)
     except Exception as error:  # the run's border: an unforeseen error ends this run, not the worker
         log.exception("run.crashed", run_id=str(assignment.run_id))
         run.error = f"{type(error).__name__}: {error}"
         run.unsaved.append(Event(payload=ErrorRaised(where="run", error=run.error)))
     record = await _finish(run)
-    analysis = await _analyse(run)
-    return replace(await _keep_evidence(run, record), analysis_markdown=analysis)
+    analysis = await write_up(store, assignment.incident_id, run.around or Surroundings(), now=run.clock())
+    record = await keep_evidence(store, record, recorder, runbook_sha256=run.route.runbook.sha256, settings=settings)
+    return replace(record, analysis_markdown=analysis)
 
 
 async def _walk(run: _Run) -> None:
@@ -166,6 +170,7 @@ async def _take_step(run: _Run, step: Step, target: Target) -> StepRecord:
             record = await _use_tool(run, step, call, context)
         except ClusterError as error:
             record = records.closed(step, StepStatus.FAILED, reason=f"{type(error).__name__}: {error}")
+            run.barred |= isinstance(error, BARRIERS)
     return replace(record, gate=gate.text or None)
 
 
@@ -219,8 +224,21 @@ async def _act(run: _Run, change: Change) -> Execution:
         now=run.clock(),
     )
     run.unsaved.clear()
-    execution = await execute(run.cluster, change)
+
+    async def settle(pod: Settled) -> None:
+        await run.store.settle_eviction(
+            action_id,
+            namespace=pod.write.namespace or "",
+            pod=pod.write.name,
+            outcome=outcome_of(pod),
+            detail=pod.reason,
+            now=run.clock(),
+        )
+
+    patience = timedelta(0) if run.cluster.recorded else run.settings.drain_timeout
+    execution = await execute(run.cluster, change, patience=patience, settle=settle)
     run.writes.extend(execution.writes)
+    run.barred |= execution.barred
     await run.store.record_outcome(
         run.active,
         action_id,
@@ -257,6 +275,7 @@ async def _finish(run: _Run) -> RunRecord:
         steps=tuple(run.steps),
         writes=tuple(run.writes),
         llm_trace=tuple(run.llm_trace),
+        barred=run.barred,
     )
     record = conclude(walked, error=run.error, recorded=run.cluster.recorded)
     if record.escalation is not None:
@@ -276,33 +295,6 @@ async def _finish(run: _Run) -> RunRecord:
     )
     log.event("run.finished", run_id=record.run_id, incident_id=record.incident_id, status=record.status)
     return record
-
-
-async def _analyse(run: _Run) -> str | None:
-    """Writes up what is known now. The run has ended and stands, written up or not."""
-    try:
-        incident = await run.store.history.note(run.assignment.incident_id, run.around or Surroundings())
-        written = await analyse(run.store, incident, now=run.clock(), regenerated=False)
-    except Exception:  # a border: whatever is wrong with the analysis, nothing is wrong with the run
-        log.exception("analysis.not_written", incident_id=run.assignment.incident_id)
-        return None
-    return written.markdown
-
-
-async def _keep_evidence(run: _Run, record: RunRecord) -> RunRecord:
-    """Keeps what the run read, so that it can be replayed. The run has ended and stands, kept or not."""
-    if not run.settings.evidence_bytes:
-        return record
-    try:
-        kept = await asyncio.to_thread(
-            run.recorder.evidence, record, runbook_sha256=run.route.runbook.sha256, settings=run.settings
-        )
-        await run.store.evidence.keep(kept)
-    except Exception:  # a border: whatever is wrong with the evidence, nothing is wrong with the run
-        log.exception("evidence.not_kept", run_id=record.run_id, incident_id=record.incident_id)
-        return record
-    missing = () if kept.missing is None else (f"the evidence is incomplete: {kept.missing}",)
-    return replace(record, notes=(*record.notes, *missing))
 
 
 def _context(run: _Run, target: Target) -> ToolContext:

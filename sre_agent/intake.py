@@ -6,7 +6,7 @@ again, no cluster. One alert's fate never depends on another's.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sre_agent.alert import Alert, AlertStatus
@@ -21,6 +21,7 @@ from sre_agent.runbook import Runbook, Runbooks
 from sre_agent.settings import Settings
 from sre_agent.store import Disposition, NewIncident, Problem, Receipt, Store
 from sre_agent.target import AlertSubject, dedup_key, describe, subject_of
+from sre_agent.times import duration_text
 from sre_agent.tools.node_state import readiness
 from sre_agent.tools.registry import subject_of_runbook
 
@@ -113,7 +114,12 @@ async def _admit(
         now=now,
         cooldown=settings.cooldown,
     )
-    return Admission(alert=alert, incident_id=receipt.incident_id, run_id=receipt.run_id, reason=_why(receipt, key))
+    return Admission(
+        alert=alert,
+        incident_id=receipt.incident_id,
+        run_id=receipt.run_id,
+        reason=_why(receipt, key, settings.cooldown),
+    )
 
 
 async def _resolve(
@@ -167,7 +173,7 @@ def _received(alert: Alert, settings: Settings) -> Event:
     )
 
 
-def _why(receipt: Receipt, key: str) -> str:
+def _why(receipt: Receipt, key: str, cooldown: timedelta) -> str:
     """Why this alert has a run, or has none."""
     incident = f"incident {receipt.incident_id} ({redact_text(key)})"
     match receipt.disposition:
@@ -176,7 +182,8 @@ def _why(receipt: Receipt, key: str) -> str:
         case Disposition.REQUEUED:
             return f"joined {incident}: its cool-down is over, looking again"
         case Disposition.JOINED:
-            return f"joined {incident}: the same problem, already handled"
+            pause = duration_text(cooldown)
+            return f"joined {incident}: the same problem, whose last run ended less than {pause} ago"
         case Disposition.SUPPRESSED:
             return f"joined {incident}: its run is active"
         case Disposition.MUTED:

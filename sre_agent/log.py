@@ -61,6 +61,7 @@ def configure(level: str, *, json_lines: bool, stream: TextIO) -> None:
         root.removeHandler(earlier)
     root.addHandler(handler)
     root.setLevel(logging.WARNING)
+    logging.getLogger("stamina").setLevel(logging.ERROR)  # a read that is tried again is no news; its end is
     logging.getLogger(ROOT).setLevel(level)
 
 

@@ -106,6 +106,8 @@ def _what_became(
     assessment: Assessment, judgements: tuple[Judgement, ...], execution: Execution | None
 ) -> tuple[StepStatus, str | None]:
     verdict = worst(judgements)
+    if execution is not None and execution.conflict:
+        return StepStatus.REFUSED, f"somebody else kept changing the object while it was judged: {execution.detail}"
     if execution is not None:
         return _STATUS_OF[execution.outcome], execution.detail
     if assessment.already is not None and verdict is Verdict.ALLOW:
@@ -134,6 +136,11 @@ def new_action(change: Change) -> NewAction:
             "undo": [write_json(write) for write in change.undo],
         },
         near_limit=change.near_limit,
+        evictions=tuple(
+            {"namespace": write.namespace, "name": write.name, "uid": write.uid}
+            for write in change.writes
+            if write.subresource == "eviction"
+        ),
     )
 
 

@@ -9,8 +9,8 @@ import re
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -31,10 +31,13 @@ from sre_agent.routing import ignored, route
 from sre_agent.run import Mode, RunRecord, Skipped
 from sre_agent.runbook import Runbooks
 from sre_agent.settings import Settings
+from sre_agent.times import duration_text
 
 STDIN = "-"
 PAYLOAD = "payload.json"
+LIVE_SCOPE = "live"
 RECORDINGS = ("cluster.yaml", "cluster.yml", "cluster.json", "cluster")
+META = "meta.yaml"
 _NUMBER = re.compile("[0-9]+")
 NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 """The clock of a replay in which nothing carries a time: fixed, so that today's date never matters."""
@@ -44,7 +47,8 @@ NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 class Part:
     """One payload with its recording. Parts of one example share `group`, and so cool-downs.
 
-    A stored incident comes with its own clock, its `settings`, and the `past` that it was judged by.
+    A stored incident comes with its own clock, its `settings`, and the `past` that it was judged by. On the live
+    cluster a part is like a webhook: `origin` is live, and the clock is today's.
     """
 
     source: str
@@ -55,6 +59,7 @@ class Part:
     clock: Clock | None = None
     settings: Settings | None = None
     past: Past | None = None
+    origin: Origin = Origin.REPLAY
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,11 +108,12 @@ def load_parts(payloads: Sequence[str], *, snapshot: Path | None) -> list[Part]:
 
 
 async def replay(
-    parts: Sequence[Part], *, settings: Settings, runbooks: Runbooks, mode: Mode
+    parts: Sequence[Part], *, settings: Settings, runbooks: Runbooks, mode: Mode, live: Cluster | None = None
 ) -> AsyncGenerator[tuple[Part, RunRecord | Skipped], None]:
     """Plays the parts in order and yields each run, and each alert without one, as it is done.
 
-    The store is opened only when some part has a cluster. Raises Unreachable where it cannot be.
+    A part without a recording is played on the `live` cluster, where there is one. The store is opened only when some
+    part has a cluster. Raises Unreachable where it cannot be.
     """
     scopes = {part.group: str(uuid4()) for part in parts}
     planned: set[tuple[str, str, str]] = set()
@@ -116,21 +122,51 @@ async def replay(
         for part in parts:
             for rejected in part.payload.rejected:
                 yield part, _rejected(part, rejected.path, rejected.reason)
-            if part.cluster is None:
+            cluster = part.cluster or live
+            if cluster is None:
                 for alert in part.payload.alerts:
                     yield part, _plan(part, alert, planned, settings, runbooks, mode)
                 continue
             if agent is None:
                 agent = await stack.enter_async_context(open_agent(settings, runbooks=runbooks))
-            async for result in play(part, agent, part.cluster, scopes[part.group], mode):
+            recorded = part.cluster is not None
+            played, scope = (part, scopes[part.group]) if recorded else (_on_live(part, settings), LIVE_SCOPE)
+            async for result in play(played, agent, cluster, scope, mode):
                 yield part, result
+
+
+def check_age(parts: Sequence[Part], *, now: datetime, limit: timedelta) -> None:
+    """Raises BadInput for a firing alert that began longer ago than the limit: it may be over since."""
+    for part in parts:
+        for alert in part.payload.alerts:
+            firing = alert.status is AlertStatus.FIRING
+            if part.cluster is None and firing and alert.starts_at is not None and now - alert.starts_at > limit:
+                raise BadInput(
+                    f"{part.source}: alert {alert.name or 'without a name'} began at "
+                    f"{alert.starts_at:%Y-%m-%d %H:%M} UTC, more than {duration_text(limit)} ago, and may be over; "
+                    "look, and add --assume-firing if it still fires"
+                )
+
+
+def _on_live(part: Part, settings: Settings) -> Part:
+    """The part as the live cluster sees it: now, with the settings as they are."""
+    return replace(part, origin=Origin.LIVE, now=_utc_now(), clock=_utc_now, settings=settings)
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def for_recordings(settings: Settings) -> Settings:
+    """Nothing is waited for where nothing can change: a budget without room now has none later."""
+    return replace(settings, drain_timeout=timedelta(0))
 
 
 async def play(
     part: Part, agent: Agent, cluster: Cluster, scope: str, mode: Mode
 ) -> AsyncIterator[RunRecord | Skipped]:
     """One part: each alert is admitted and, when a run is queued for it, run at once."""
-    queue, settings = InlineQueue(), part.settings or agent.settings
+    queue, settings = InlineQueue(), part.settings or for_recordings(agent.settings)
 
     def clock() -> datetime:
         return part.now
@@ -138,7 +174,7 @@ async def play(
     for alert in part.payload.alerts:
         (admission,) = await receive(
             [alert],
-            sender=Sender(origin=Origin.REPLAY, scope=scope, mode=mode),
+            sender=Sender(origin=part.origin, scope=scope, mode=mode),
             store=agent.store,
             queue=queue,
             runbooks=agent.runbooks,
@@ -229,7 +265,9 @@ def _beside(payload: Path, example: Path) -> Path | None:
 
 
 def _recording_in(directory: Path) -> Path | None:
-    return next((directory / name for name in RECORDINGS if (directory / name).exists()), None)
+    """The recording in a directory; one that `sre-agent snapshot` made, with its `meta.yaml`, is a recording itself."""
+    beside = next((directory / name for name in RECORDINGS if (directory / name).exists()), None)
+    return directory if beside is None and (directory / META).is_file() else beside
 
 
 def _read(file: str) -> bytes:

@@ -13,8 +13,9 @@ from sre_agent.agent import Agent, open_agent
 from sre_agent.alert import Payload
 from sre_agent.decision import Difference, decision, differences
 from sre_agent.errors import BadInput
+from sre_agent.incident import Origin
 from sre_agent.kept_evidence import StoredRun, read_back
-from sre_agent.replay import Part, play
+from sre_agent.replay import Part, for_recordings, play
 from sre_agent.run import Mode, RunRecord, Skipped
 from sre_agent.runbook import Runbooks
 from sre_agent.settings import Settings
@@ -36,7 +37,9 @@ async def replay_incident(incident_id: int, *, settings: Settings, runbooks: Run
     Raises BadInput where there is no such incident or no evidence of it, Unreachable where the store is away.
     """
     async with open_agent(settings, runbooks=runbooks) as agent:
-        stored = read_back(await _evidence(agent, incident_id), settings)
+        incident = await agent.store.book.find(incident_id)
+        today = settings if incident.origin is Origin.LIVE else for_recordings(settings)
+        stored = read_back(await _evidence(agent, incident_id), today)
         part = part_of(stored)
         scope, chosen = str(uuid4()), mode or stored.mode
         (result,) = [result async for result in play(part, agent, stored.cluster, scope, chosen)]
@@ -44,11 +47,10 @@ async def replay_incident(incident_id: int, *, settings: Settings, runbooks: Run
 
 
 async def _evidence(agent: Agent, incident_id: int) -> KeptEvidence:
-    """Raises BadInput: no such incident, pruned, or nothing kept, in words."""
+    """Raises BadInput: nothing kept, in words."""
     kept = await agent.store.evidence.newest(incident_id)
     if kept is not None:
         return kept
-    await agent.store.book.find(incident_id)
     runs = await agent.store.evidence.runs_by_status(incident_id)
     states = ", ".join(f"{count} {status}" for status, count in runs.items()) or "no run"
     raise BadInput(

@@ -132,7 +132,8 @@ class Change:
 
     `action` is the action string (`patch_image:demo/app/app:IMAGE`), `value` the one value set (image, memory
     limit, revision; None for nodes), `kubectl` the command for a person, `undo` the writes that take it back
-    (empty where nothing can), `leaves` how many pods a drain leaves on its node,
+    (empty where nothing can), `leaves` how many pods a drain leaves on its node, `awaited` whether its evicted pods
+    are waited for (no kubelet that cannot answer is),
     `near_limit` whether a limit is raised before anything was killed, `tool` the remediation that made
     it, which may differ from the step's tool (a stuck rollout's `fix_imagepullbackoff` proposes `rollback_deployment`).
     """
@@ -147,6 +148,7 @@ class Change:
     undo: tuple[Write, ...] = ()
     notes: tuple[str, ...] = ()
     leaves: int = 0
+    awaited: bool = False
     near_limit: bool = False
 
     @property
@@ -211,7 +213,8 @@ class RunRecord:
     `writes` is what the cluster accepted, in order; `planned_writes` what a yes to the recommendation would send.
     `incident_id` and `run_id` are None for a plan, which is not stored. `escalation` is why a person is told,
     `retry_at` when what forbade the change will have passed. `notes` say what a reader must know, such
-    as that an effect was not verified. `analysis_markdown` is None where none could be written.
+    as that an effect was not verified. `analysis_markdown` is None where none could be written. `barred` says that the
+    cluster could not be reached, or did not allow the agent what the run needed.
     """
 
     incident_id: int | None
@@ -233,6 +236,7 @@ class RunRecord:
     escalation: str | None = None
     retry_at: datetime | None = None
     analysis_markdown: str | None = None
+    barred: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

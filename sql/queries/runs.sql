@@ -44,8 +44,21 @@ intended as (
     select incident_id, id, attempt, %(scope)s, %(cluster)s, %(tool)s, %(action)s, %(target_key)s, %(value)s,
            %(body)s, %(near_limit)s, %(now)s
       from held
-    returning id, incident_id, run_id)
+    returning id, incident_id, run_id),
+evicting as (
+    insert into evictions (action_id, place, namespace, pod, uid)
+    select intended.id, pod.place, pod.namespace, pod.name, pod.uid
+      from intended,
+           rows from (jsonb_to_recordset(%(evictions)s) as (namespace text, name text, uid text))
+               with ordinality as pod (namespace, name, uid, place))
 select id, append_events(incident_id, run_id, %(now)s, %(events)s, id) from intended;
+
+-- name: settle_eviction
+-- Not fenced: what happened in the cluster is recorded by whoever saw it.
+update evictions
+   set status = %(outcome)s, detail = %(detail)s, decided_at = %(now)s
+ where action_id = %(action_id)s and namespace = %(namespace)s and pod = %(pod)s and status = 'intended'
+returning place;
 
 -- name: record_outcome
 -- Not fenced: what happened in the cluster is recorded by whoever saw it.

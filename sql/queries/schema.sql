@@ -35,3 +35,6 @@ select v.name
  where not v.superuser
     or (select rolsuper from pg_roles where rolname = current_user)
     or (v.trusted and has_database_privilege(current_database(), 'create'));
+
+-- name: server_time
+select clock_timestamp() as now;

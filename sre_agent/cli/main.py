@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from sre_agent.cli import analyze, config, db, incidents, lint, replay, show
+from sre_agent.cli import analyze, config, db, doctor, incidents, lint, replay, show, snapshot
 from sre_agent.cli.output import say
 from sre_agent.cli.streams import CannotWrite, ReaderGone, give_up, taken_over
 from sre_agent.errors import SreAgentError
@@ -29,6 +29,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
 )
 app.command(epilog=replay.EPILOG)(replay.replay)
+app.command(epilog=snapshot.EPILOG)(snapshot.snapshot)
 app.command(epilog=analyze.EPILOG)(analyze.analyze)
 app.command(epilog=lint.EPILOG)(lint.lint)
 app.command(epilog=incidents.EPILOG)(incidents.incidents)
@@ -36,6 +37,7 @@ app.command(epilog=show.EPILOG)(show.show)
 app.command(epilog=incidents.DECISION_EPILOG.format("suppress"))(incidents.suppress)
 app.command(epilog=incidents.DECISION_EPILOG.format("resolve"))(incidents.resolve)
 app.add_typer(db.app, name="db")
+app.command(epilog=doctor.EPILOG)(doctor.doctor)
 app.command(epilog=config.EPILOG)(config.config)
 app.command()(config.version)
 

@@ -153,7 +153,7 @@ class _Builder:
                 raise self._fault(event, f"the tag {event.tag} is not read")
             value = text
         else:
-            value = _plain(text)
+            value = plain(text)
             if value is not None and frame is not None and frame.as_text:
                 value = text
         if event.anchor:
@@ -225,7 +225,7 @@ class _Builder:
         return BadInput(f"{self._source}:{mark.line + 1}:{mark.column + 1}: {problem}")
 
 
-def _plain(text: str) -> Any:
+def plain(text: str) -> Any:
     """What an unquoted word means: null, true, false, a number, or the word itself (`on`, `1_000`, a time)."""
     if text in _WORDS:
         return _WORDS[text]

@@ -31,7 +31,7 @@ class PlaybackCluster:
             self._coming[answer.question].extend([answer] * answer.times)
         self._last = {answer.question: answer for answer in answers}
         self._rejected = list(rejections)
-        self._objects = SnapshotCluster(from_objects(_at_the_end(answers), logs=_logs(answers)))
+        self._objects = SnapshotCluster(from_objects(objects_at_the_end(answers), logs=logs_of(answers)))
         self._changed = False
 
     @property
@@ -102,7 +102,7 @@ class PlaybackCluster:
         )
 
 
-def _at_the_end(answers: Sequence[Answer]) -> Iterator[Object]:
+def objects_at_the_end(answers: Sequence[Answer]) -> Iterator[Object]:
     """Each object in its last version before the first write; what was missing from a later answer is gone."""
     objects: dict[_Key, Object] = {}
     for answer in answers:
@@ -120,7 +120,7 @@ def _at_the_end(answers: Sequence[Answer]) -> Iterator[Object]:
     yield from objects.values()
 
 
-def _logs(answers: Sequence[Answer]) -> dict[LogKey, str]:
+def logs_of(answers: Sequence[Answer]) -> dict[LogKey, str]:
     """Each log as far as it was asked for at most."""
     return {
         (question.namespace or "", question.name or "", question.container or "", question.previous): answer.text

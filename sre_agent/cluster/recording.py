@@ -14,6 +14,7 @@ from typing import Any
 from sre_agent import objects
 from sre_agent.cluster import manifest
 from sre_agent.cluster.normal_form import EXPECTED, Placed, objects_in
+from sre_agent.cluster.unread import Unread
 from sre_agent.errors import BadInput
 from sre_agent.objects import Object
 
@@ -38,18 +39,23 @@ SPEC_TIME_FIELDS = frozenset({"timeAdded", "renewTime", "acquireTime"})
 """The only times below `spec` that a cluster writes; any other is somebody's plan (a start next week)."""
 
 _NOT_TIMES = frozenset({"labels", "annotations", "data", "binaryData", "stringData", "fieldsV1"})
-_META = frozenset({"meta.yaml", "meta.yml"})
+META = ("meta.yaml", "meta.yml")
+LOGS = "logs"
 _NEIGHBOURS = frozenset({"payload.json", "expected.yaml", "expected.yml"})
 _SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recording:
-    """What a recording holds. `objects` have the shape of the live API; kinds that nobody reads are kept."""
+    """What a recording holds. `objects` have the shape of the live API; kinds that nobody reads are kept.
+
+    `unread` is what could not be read while it was made: unknown, where everything else that is not there is absent.
+    """
 
     objects: tuple[Object, ...]
     logs: Mapping[LogKey, str] = field(default_factory=dict)
     recorded_at: datetime | None = None
+    unread: tuple[Unread, ...] = ()
 
 
 def load(path: Path) -> Recording:
@@ -62,13 +68,14 @@ def load(path: Path) -> Recording:
     if not path.is_dir():
         return Recording(objects=_unique(_objects_of(path, budget)))
     files = list(_files_below(path))
-    meta = next((file for file in files if file.parent == path and file.name in _META), None)
-    recorded_at = None if meta is None else _recorded_at(meta, budget)
+    meta = next((file for file in files if file.parent == path and file.name in META), None)
+    recorded_at, unread = (None, ()) if meta is None else _read_meta(meta, budget)
     manifests = [file for file in files if _is_manifest(file)]
     if not manifests:
         raise BadInput(f"{path}: no .yaml, .yml or .json file with Kubernetes objects; {EXPECTED}")
     placed = (entry for file in manifests for entry in _objects_of(file, budget))
-    return Recording(objects=_unique(placed), logs=_logs_below(path / "logs", budget), recorded_at=recorded_at)
+    logs = _logs_below(path / LOGS, budget)
+    return Recording(objects=_unique(placed), logs=logs, recorded_at=recorded_at, unread=unread)
 
 
 def from_objects(
@@ -141,7 +148,7 @@ def _files_below(directory: Path) -> Iterator[Path]:
     """Every file that is not hidden, in a stable order; the tree of logs apart."""
     for folder, names, files in os.walk(directory, onerror=_cannot_list):
         here = Path(folder)
-        names[:] = sorted(n for n in names if not n.startswith(".") and here / n != directory / "logs")
+        names[:] = sorted(n for n in names if not n.startswith(".") and here / n != directory / LOGS)
         yield from (here / name for name in sorted(files) if not name.startswith("."))
 
 
@@ -150,7 +157,7 @@ def _cannot_list(error: OSError) -> None:
 
 
 def _is_manifest(file: Path) -> bool:
-    return file.suffix.lower() in _SUFFIXES and file.name not in _META | _NEIGHBOURS
+    return file.suffix.lower() in _SUFFIXES and file.name not in META and file.name not in _NEIGHBOURS
 
 
 def _objects_of(file: Path, budget: _Budget) -> Iterator[Placed]:
@@ -187,20 +194,28 @@ def _must_agree(one: Placed, other: Placed, name: str) -> None:
         raise BadInput(f"{other.place}: {kind} {shown} differs from the one at {one.place}; keep one of them")
 
 
-def _recorded_at(file: Path, budget: _Budget) -> datetime | None:
+def _read_meta(file: Path, budget: _Budget) -> tuple[datetime | None, tuple[Unread, ...]]:
+    """When it was recorded, and what could not be read then."""
     for document in manifest.documents(budget.read(file), str(file), is_json=False):
         if document.value is None:
             continue
         if not isinstance(document.value, dict):
             raise BadInput(f"{document.place}: expected `recorded_at: 2025-01-31T12:00:00Z`")
-        text = document.value.get("recorded_at")
-        if text is None:
-            return None
-        moment = objects.time_of(text) if isinstance(text, str) and "T" in text else None
-        if moment is None:
-            raise BadInput(f"{document.place}: recorded_at {text!r} is no time; write it as 2025-01-31T12:00:00Z")
-        return moment
-    return None
+        unread = document.value.get("unread") or []
+        if not isinstance(unread, list):
+            raise BadInput(f"{document.place}: unread is not a list of the reads that failed")
+        moment = _recorded_at(document.value.get("recorded_at"), document.place)
+        return moment, tuple(Unread.of(entry, document.place) for entry in unread)
+    return None, ()
+
+
+def _recorded_at(text: Any, place: str) -> datetime | None:
+    if text is None:
+        return None
+    moment = objects.time_of(text) if isinstance(text, str) and "T" in text else None
+    if moment is None:
+        raise BadInput(f"{place}: recorded_at {text!r} is no time; write it as 2025-01-31T12:00:00Z")
+    return moment
 
 
 def _logs_below(directory: Path, budget: _Budget) -> dict[LogKey, str]:

@@ -13,6 +13,7 @@ from sre_agent import objects
 from sre_agent.cluster import admission, eviction, strategic_merge
 from sre_agent.cluster.normal_form import resource_of
 from sre_agent.cluster.port import Conflict, NotFound, Refused, Resource, Write, WriteVerb
+from sre_agent.cluster.recorder import Look
 from sre_agent.cluster.recording import Recording
 from sre_agent.cluster.strategic_merge import copy
 from sre_agent.objects import Object
@@ -39,6 +40,7 @@ class SnapshotCluster:
         self.events_emitted: list[Object] = []
         """The Events that `emit_event` was given, in order."""
         self._logs = recording.logs
+        self._unread = {(unread.look, unread.resource, unread.namespace): unread for unread in recording.unread}
         self._objects: dict[Resource, dict[_Key, Object]] = {resource: {} for resource in Resource}
         for obj in recording.objects:
             if (resource := resource_of(obj)) is not None:
@@ -51,6 +53,8 @@ class SnapshotCluster:
         return True
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Object:
+        if _key(resource, namespace, name) not in self._objects[resource]:
+            self._must_be_known(Look.GET, resource, namespace)
         return _copied(self._stored(resource, namespace, name))
 
     async def list(
@@ -62,6 +66,7 @@ class SnapshotCluster:
         fields: dict[str, str] | None = None,
     ) -> list[Object]:
         """In the order of the API server. `fields` may name any path; an absent value equals an empty text."""
+        self._must_be_known(Look.LIST, resource, namespace)
         return [
             _copied(obj)
             for key, obj in sorted(self._objects[resource].items(), key=_storage_order)
@@ -74,6 +79,7 @@ class SnapshotCluster:
     ) -> str:
         text = self._logs.get((namespace, pod, container, previous))
         if text is None:
+            self._must_be_known(Look.LOG, Resource.PODS, namespace)
             which = "previous log" if previous else "log"
             raise NotFound(f"no {which} recorded for container {container} of pod {namespace}/{pod}")
         lines = text.splitlines(keepends=True)
@@ -108,6 +114,11 @@ class SnapshotCluster:
 
     async def close(self) -> None:
         return None
+
+    def _must_be_known(self, look: Look, resource: Resource, namespace: str | None) -> None:
+        """Raises what the recording's maker was told, where this could not be read then."""
+        if unread := self._unread.get((look, resource, namespace)):
+            raise unread.error
 
     def _stored(self, resource: Resource, namespace: str | None, name: str) -> Object:
         obj = self._objects[resource].get(_key(resource, namespace, name))

@@ -64,6 +64,7 @@ class Settings:
     health_floor: int
     min_nodes: int
     drain_strict: bool
+    drain_timeout: timedelta
     memory_floor: int
     memory_cap: int
     evidence_bytes: int

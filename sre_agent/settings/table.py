@@ -82,6 +82,7 @@ SETTINGS: tuple[Setting, ...] = (
     _row("SRE_AGENT_HEALTH_FLOOR", number(1, 100), "51", "percent of nodes that stay Ready, schedulable"),
     _row("SRE_AGENT_MIN_NODES", number(1, 100_000), "3", "with fewer nodes, cordon and drain need approval"),
     _row("SRE_AGENT_DRAIN_STRICT", FLAG, "off", "on: a drain is all or nothing, as `kubectl drain` without flags"),
+    _row("SRE_AGENT_DRAIN_TIMEOUT", TIME, "5m", "how long a drain waits for budgets and for pods to go"),
     _row("SRE_AGENT_MEMORY_FLOOR", MEMORY, "256Mi", "a smaller memory limit is raised to this"),
     _row("SRE_AGENT_MEMORY_CAP", MEMORY, "4Gi", "no memory limit is raised above this"),
     _row("SRE_AGENT_EVIDENCE_BYTES", SIZE, "2Mi", "most that is kept of what one run read, compressed"),

@@ -6,6 +6,7 @@ password.
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import datetime
 from typing import Any
 
 from psycopg import AsyncConnection, Error, OperationalError, ProgrammingError
@@ -87,6 +88,14 @@ async def connect(conninfo: str) -> AsyncIterator[Connection]:
         async with connection:
             await _configure(connection)
             yield connection
+
+
+async def server_time(conninfo: str) -> datetime:
+    """The server's clock. Raises Unreachable, BadInput."""
+    async with connect(conninfo) as connection:
+        row = await (await connection.execute(query("server_time"))).fetchone()
+        moment: datetime = (row or {})["now"]
+        return moment
 
 
 @asynccontextmanager

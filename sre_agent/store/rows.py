@@ -108,6 +108,7 @@ class NewAction:
     """An intent to change the cluster. `body` holds `writes` and `undo` as JSON, complete.
 
     `near_limit` marks a change for an alert about usage near the limit, which may happen once in seven days.
+    `evictions` are the pods of a drain, {namespace, name, uid}: each is an intent of its own.
     """
 
     tool: str
@@ -116,6 +117,7 @@ class NewAction:
     value: str | None
     body: dict[str, Any]
     near_limit: bool
+    evictions: tuple[Mapping[str, str | None], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

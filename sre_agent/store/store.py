@@ -145,6 +145,7 @@ class Store:
             value=action.value,
             body=redact(action.body),
             near_limit=action.near_limit,
+            evictions=[dict(pod) for pod in action.evictions],
             now=now,
             events=_as_json(events),
         )
@@ -174,6 +175,20 @@ class Store:
         )
         if not rows:
             raise SreAgentError(f"run {run.id} has no recorded intent {action_id} to record an outcome for")
+
+    async def settle_eviction(
+        self, action_id: int, *, namespace: str, pod: str, outcome: Outcome, detail: str | None, now: datetime
+    ) -> None:
+        """Records what became of one pod of a drain; a second word about the same pod changes nothing."""
+        await self._rows(
+            "settle_eviction",
+            action_id=action_id,
+            namespace=namespace,
+            pod=pod,
+            outcome=outcome,
+            detail=_text(detail),
+            now=now,
+        )
 
     async def finish_run(
         self,

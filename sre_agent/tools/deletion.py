@@ -19,7 +19,7 @@ from sre_agent.tools.types import (
     WorkloadInput,
 )
 from sre_agent.tools.workload_chain import chain_judgements
-from sre_agent.tools.workload_rules import EVIDENCE_PERMISSIONS, workload_evidence
+from sre_agent.tools.workload_rules import CHANGE_PERMISSIONS, LIST_EVENTS, workload_evidence
 
 
 class DeletionOutput(ToolModel):
@@ -63,6 +63,9 @@ def _symptom(evidence: WorkloadEvidence) -> list[Judgement]:
     pod = evidence.pod or {}
     if pod_ready(pod):
         return [refusal("symptom", f"pod {name(pod)} is Ready", "a pod that is scheduled and not Ready", settled=True)]
+    if evidence.events is None:
+        why = f"the events of pod {name(pod)} could not be listed: whether a new one would wait as well is not known"
+        return [refusal("symptom", why, "the right to list events", by_hand=evidence.target.look)]
     if pod_finished(pod):
         why = "has finished, and its controller has replaced it if it wanted to"
     elif not pod.get("spec", {}).get("nodeName"):
@@ -116,7 +119,7 @@ TOOLS: tuple[Tool, ...] = (
         subject=Subject.WORKLOAD,
         input=WorkloadInput,
         output=DeletionOutput,
-        permissions=(*EVIDENCE_PERMISSIONS, Permission(verb="delete", resource=Resource.PODS)),
+        permissions=(*CHANGE_PERMISSIONS, LIST_EVENTS, Permission(verb="delete", resource=Resource.PODS)),
         action_format="delete_pod:NS/POD",
         assess=assess_deletion,
     ),

@@ -149,6 +149,7 @@ def _drain_change(evidence: NodeEvidence, plan: DrainPlan) -> Change:
         kubectl=_kubectl(node_name),
         notes=plan.warnings,
         leaves=len(plan.left),
+        awaited=not readiness(evidence.node or {}).unreachable,
     )
 
 

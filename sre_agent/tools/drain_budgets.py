@@ -13,10 +13,14 @@ from sre_agent.objects import Object, name, namespace
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Blocked:
-    """A pod that no eviction can take now, with the API server's words for it."""
+    """A pod that no eviction can take now, with the API server's words for it.
+
+    `passing` says that waiting may help: once more pods are healthy elsewhere, the budget has room.
+    """
 
     pod: Object
     reason: str
+    passing: bool
 
 
 def play_budgets(pods: Iterable[Object], budgets: Sequence[Object]) -> tuple[tuple[Object, ...], tuple[Blocked, ...]]:
@@ -29,7 +33,7 @@ def play_budgets(pods: Iterable[Object], budgets: Sequence[Object]) -> tuple[tup
         if reason is None:
             taken.append(pod)
         else:
-            blocked.append(Blocked(pod=pod, reason=reason))
+            blocked.append(Blocked(pod=pod, reason=reason, passing=_may_pass(pod, budgets)))
     return tuple(taken), tuple(blocked)
 
 
@@ -48,6 +52,12 @@ def _keeps(pod: Object, budgets: Sequence[Object], spent: dict[tuple[str, str], 
     if reason is None:
         spent[key] = spent.get(key, 0) + 1
     return reason
+
+
+def _may_pass(pod: Object, budgets: Sequence[Object]) -> bool:
+    """Whether the budget that keeps a pod can ever let it go by itself."""
+    covering = pdb.covering(pod, budgets)
+    return len(covering) == 1 and not pdb.never_allows(covering[0])
 
 
 def _refuses(budget: Object, spent: int) -> str | None:

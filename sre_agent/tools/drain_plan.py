@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from sre_agent.evidence import NodeEvidence
 from sre_agent.objects import Object, name, namespace
 from sre_agent.settings import Settings
+from sre_agent.times import duration_text
 from sre_agent.tools.drain_budgets import play_budgets
 from sre_agent.tools.drain_filters import (
     DEFAULT_FLAGS,
@@ -36,7 +37,7 @@ class DrainPlan:
     """What a drain would do, by namespace and name.
 
     `errors` is what forbids all of it (strict only), in kubectl's words; `blocked` the part of `left` that only a
-    PodDisruptionBudget keeps.
+    PodDisruptionBudget keeps. Where a drain may wait, the pods whose budget may have room later are evicted too, last.
     """
 
     evicted: tuple[Object, ...]
@@ -60,12 +61,18 @@ def plan_drain(
     filtered = [judge_pod(pod, around) for pod in ordered]
     errors = _errors(filtered) if settings.drain_strict else ()
     going = {pod_key(entry.pod): entry for entry in filtered if entry.fate is Fate.EVICTED}
-    taken, kept = play_budgets((entry.pod for entry in going.values()), tuple(budgets))
-    blocked = tuple(LeftPod(pod=pod_key(entry.pod), reason=entry.reason) for entry in kept)
+    now, kept = play_budgets((entry.pod for entry in going.values()), tuple(budgets))
+    waiting = [entry for entry in kept if entry.passing and settings.drain_timeout]
+    taken = (*now, *(entry.pod for entry in waiting))
+    blocked = tuple(LeftPod(pod=pod_key(entry.pod), reason=entry.reason) for entry in kept if entry not in waiting)
     stays = [
         LeftPod(pod=pod_key(entry.pod), reason=entry.reason) for entry in filtered if entry.fate is not Fate.EVICTED
     ]
     warnings = [*_warnings(going[pod_key(pod)] for pod in taken)]
+    if waiting:
+        named = "; ".join(f"{pod_key(entry.pod)}: {entry.reason}" for entry in waiting)
+        wait = duration_text(settings.drain_timeout)
+        warnings.append(f"waits up to {wait} for budgets to have room: {named}")
     if around.unreachable and taken:
         warnings.append(
             "the node is unreachable: evicted pods stay Terminating until its kubelet answers or the node is "

@@ -28,7 +28,8 @@ from sre_agent.tools.workload_chain import (
     same_container_judgements,
 )
 from sre_agent.tools.workload_rules import (
-    EVIDENCE_PERMISSIONS,
+    LIST_EVENTS,
+    LOOK_PERMISSIONS,
     PATCH_PERMISSIONS,
     container_patch,
     deployment_patch,
@@ -89,7 +90,7 @@ async def _check_imagepullbackoff(cluster: Cluster, arguments: WorkloadInput, co
     if evidence.pod is None:
         reasons.append("the pod is gone")
     if evidence.events is None:
-        reasons.append("the events of the pod could not be read")
+        reasons.append("the events of the pod could not be listed")
     causes = {pull.cause for pull in own}
     return ImagePullOutput(
         imagepull_detected=bool(own),
@@ -173,7 +174,7 @@ def _symptom(evidence: WorkloadEvidence, wanted: str, pull: ImagePull | None) ->
         ]
     if pull.cause in CURABLE:
         return []
-    unread = "; the events of the pod could not be read" if evidence.events is None else ""
+    unread = "; the events of the pod could not be listed" if evidence.events is None else ""
     return [
         refusal(
             "image-cause",
@@ -292,7 +293,7 @@ TOOLS: tuple[Tool, ...] = (
         subject=Subject.WORKLOAD,
         input=WorkloadInput,
         output=ImagePullOutput,
-        permissions=EVIDENCE_PERMISSIONS,
+        permissions=(*LOOK_PERMISSIONS, LIST_EVENTS),
         run=_check_imagepullbackoff,
     ),
     RemediationTool(
@@ -301,7 +302,7 @@ TOOLS: tuple[Tool, ...] = (
         subject=Subject.WORKLOAD,
         input=WorkloadInput,
         output=ImageOutput,
-        permissions=PATCH_PERMISSIONS,
+        permissions=(*PATCH_PERMISSIONS, LIST_EVENTS),
         action_format="patch_image:NS/DEPLOYMENT/CONTAINER:IMAGE",
         assess=assess_image,
         value_in=_image_in,

@@ -6,7 +6,7 @@ number: 256Mi below 256Mi, else twice, never above the cap.
 
 from dataclasses import replace
 
-from sre_agent.cluster.port import Cluster
+from sre_agent.cluster.port import Cluster, Resource
 from sre_agent.diagnosis import oom_event_notes, oom_kills
 from sre_agent.evidence import Evidence, WorkloadEvidence, read_workload
 from sre_agent.objects import Object, container
@@ -18,6 +18,7 @@ from sre_agent.tools.memory_room import MemoryStep, room_judgements
 from sre_agent.tools.memory_symptom import pressure_judgements, symptom_judgements, without_a_kill
 from sre_agent.tools.types import (
     DiagnosticTool,
+    Permission,
     RemediationTool,
     Tool,
     ToolContext,
@@ -30,7 +31,8 @@ from sre_agent.tools.workload_chain import (
     same_container_judgements,
 )
 from sre_agent.tools.workload_rules import (
-    EVIDENCE_PERMISSIONS,
+    LIST_EVENTS,
+    LOOK_PERMISSIONS,
     PATCH_PERMISSIONS,
     container_patch,
     deployment_patch,
@@ -71,7 +73,7 @@ async def _check_oom(cluster: Cluster, arguments: WorkloadInput, context: ToolCo
     reasons += [f"{kill}, but the alert is about {arguments.container}" for kill in kills if kill not in own]
     reasons += oom_event_notes(pod, evidence.events or ())
     if evidence.events is None:
-        reasons.append("the events of the pod could not be read")
+        reasons.append("the events of the pod could not be listed")
     only = own[0].container if len(own) == 1 else None
     return OomOutput(oom_detected=bool(own), reasons=reasons, container=arguments.container or only)
 
@@ -222,6 +224,22 @@ def _limit_in(spec: Object) -> str | None:
         return None
 
 
+_ROOM_PERMISSIONS = (
+    Permission(verb="get", resource=Resource.NODES),
+    Permission(verb="get", resource=Resource.POD_METRICS),
+    *(
+        Permission(verb="list", resource=resource)
+        for resource in (
+            Resource.RESOURCE_QUOTAS,
+            Resource.LIMIT_RANGES,
+            Resource.HORIZONTAL_POD_AUTOSCALERS,
+            Resource.VERTICAL_POD_AUTOSCALERS,
+            Resource.POD_METRICS,
+        )
+    ),
+)
+"""Is there room for more, does it need more, and does nobody else set it."""
+
 TOOLS: tuple[Tool, ...] = (
     DiagnosticTool(
         name="check_oom",
@@ -229,7 +247,7 @@ TOOLS: tuple[Tool, ...] = (
         subject=Subject.WORKLOAD,
         input=WorkloadInput,
         output=OomOutput,
-        permissions=EVIDENCE_PERMISSIONS,
+        permissions=(*LOOK_PERMISSIONS, LIST_EVENTS),
         run=_check_oom,
     ),
     RemediationTool(
@@ -238,7 +256,7 @@ TOOLS: tuple[Tool, ...] = (
         subject=Subject.WORKLOAD,
         input=WorkloadInput,
         output=MemoryOutput,
-        permissions=PATCH_PERMISSIONS,
+        permissions=(*PATCH_PERMISSIONS, *_ROOM_PERMISSIONS),
         action_format="patch_memory_limit:NS/DEPLOYMENT/CONTAINER:BEFORE→AFTER",
         assess=assess_memory,
         value_in=_limit_in,

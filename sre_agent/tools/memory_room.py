@@ -45,15 +45,15 @@ def room_judgements(evidence: WorkloadEvidence, step: MemoryStep) -> list[Judgem
     taken = pod_memory(evidence.pod or {}, step)
     node = (evidence.pod or {}).get("spec", {}).get("nodeName")
     bounds = (
-        ("limit-range", "LimitRanges", "limitranges", evidence.limit_ranges, _limit_ranges),
-        ("quota-room", "ResourceQuotas", "resourcequotas", evidence.quotas, _quotas),
-        ("node-allocatable", "pod's node", f"node {node}", evidence.node, _node),
+        ("limit-range", "LimitRanges", "limitranges", "list limitranges", evidence.limit_ranges, _limit_ranges),
+        ("quota-room", "ResourceQuotas", "resourcequotas", "list resourcequotas", evidence.quotas, _quotas),
+        ("node-allocatable", "pod's node", f"node {node}", "get nodes", evidence.node, _node),
     )
-    for rule, what, shown, read, short_of in bounds:
+    for rule, what, shown, right, read, short_of in bounds:
         show = f"kubectl -n {evidence.target.namespace} describe {shown}"
         if read is None:
             reason = f"the {what} could not be read: whether there is room is not known"
-            found.append(refusal(rule, reason, f"reading the {what}", by_hand=show))
+            found.append(refusal(rule, reason, f"the right to {right}", by_hand=show))
         short = short_of(evidence, step, taken)
         found += [refusal(rule, reason, "more room there, or a person", by_hand=show) for reason in short]
     return found

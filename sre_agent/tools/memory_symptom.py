@@ -77,7 +77,8 @@ def _kill_after_change(evidence: WorkloadEvidence, kill: OomKill) -> list[Judgem
 def _near_limit(evidence: WorkloadEvidence, wanted: str) -> list[Judgement]:
     """Without a kill, metrics.k8s.io must confirm the alert where it exists: where it measures any pod at all."""
     if evidence.metrics is None or evidence.metrics_served is None:
-        return [refusal("near-limit-metrics", "the metrics of the pod could not be read", "metrics.k8s.io answering")]
+        needed = "metrics.k8s.io answering, and the right to get and list its pods"
+        return [refusal("near-limit-metrics", "the metrics of the pod could not be read", needed)]
     if not evidence.metrics_served:
         return []
     entries = evidence.metrics.get("containers") or ()

@@ -21,13 +21,14 @@ from sre_agent.tools.node_state import (
 )
 from sre_agent.tools.types import Permission, ToolContext
 
+LIST_NODES = Permission(verb="list", resource=Resource.NODES)
+LIST_PODS = Permission(verb="list", resource=Resource.PODS)
 EVIDENCE_PERMISSIONS = (
-    Permission(verb="get", resource=Resource.NODES),
+    LIST_NODES,
+    LIST_PODS,
     *(
         Permission(verb="list", resource=resource)
         for resource in (
-            Resource.NODES,
-            Resource.PODS,
             Resource.POD_DISRUPTION_BUDGETS,
             Resource.DAEMON_SETS,
             Resource.REPLICA_SETS,
@@ -36,7 +37,7 @@ EVIDENCE_PERMISSIONS = (
         )
     ),
 )
-"""What `evidence.read_node` reads before any node remediation."""
+"""What `evidence.read_node` reads. A drain judges all of it, a cordon the nodes, an uncordon node and pods."""
 
 
 def node_evidence(evidence: Evidence) -> NodeEvidence:

@@ -7,7 +7,7 @@ the two changes (`cordon`), so that a gate and the change behind it cannot disag
 from sre_agent.cluster.port import Cluster, NotFound, Resource
 from sre_agent.target import Subject
 from sre_agent.tools.cordon import CordonOutput, UncordonOutput, assess_cordon, assess_uncordon
-from sre_agent.tools.node_rules import EVIDENCE_PERMISSIONS
+from sre_agent.tools.node_rules import LIST_NODES, LIST_PODS
 from sre_agent.tools.node_state import condition_problems, cordoned, other_conditions, readiness
 from sre_agent.tools.types import (
     DiagnosticTool,
@@ -92,7 +92,7 @@ async def _get_node_conditions(cluster: Cluster, arguments: NodeInput, _context:
 
 
 _READ_NODE = (Permission(verb="get", resource=Resource.NODES),)
-_PATCH_NODE = (*EVIDENCE_PERMISSIONS, Permission(verb="patch", resource=Resource.NODES))
+_PATCH_NODE = (LIST_NODES, Permission(verb="patch", resource=Resource.NODES))
 
 TOOLS: tuple[Tool, ...] = (
     DiagnosticTool(
@@ -129,7 +129,7 @@ TOOLS: tuple[Tool, ...] = (
         subject=Subject.NODE,
         input=NodeInput,
         output=UncordonOutput,
-        permissions=_PATCH_NODE,
+        permissions=(*_PATCH_NODE, LIST_PODS),
         action_format="uncordon_node:NODE",
         assess=assess_uncordon,
     ),

@@ -41,7 +41,7 @@ from sre_agent.tools.types import (
 )
 from sre_agent.tools.workload_chain import chain_judgements, newest_revision_judgements
 from sre_agent.tools.workload_rules import (
-    EVIDENCE_PERMISSIONS,
+    LOOK_PERMISSIONS,
     PATCH_PERMISSIONS,
     deployment_patch,
     history_by_hand,
@@ -299,7 +299,7 @@ TOOLS: tuple[Tool, ...] = (
         subject=Subject.WORKLOAD,
         input=WorkloadInput,
         output=RolloutHistoryOutput,
-        permissions=EVIDENCE_PERMISSIONS,
+        permissions=LOOK_PERMISSIONS,
         run=_get_rollout_history,
     ),
     RemediationTool(

@@ -18,38 +18,27 @@ from sre_agent.objects import (
 from sre_agent.run import Judgement, refusal
 from sre_agent.tools.types import Permission
 
-EVIDENCE_PERMISSIONS = (
+LOOK_PERMISSIONS = (
     *(
         Permission(verb="get", resource=resource)
         for resource in (
             Resource.PODS,
             Resource.DEPLOYMENTS,
-            Resource.REPLICA_SETS,
             Resource.STATEFUL_SETS,
             Resource.DAEMON_SETS,
             Resource.JOBS,
-            Resource.NODES,
-            Resource.NAMESPACES,
-            Resource.POD_METRICS,
         )
     ),
-    *(
-        Permission(verb="list", resource=resource)
-        for resource in (
-            Resource.PODS,
-            Resource.REPLICA_SETS,
-            Resource.EVENTS,
-            Resource.RESOURCE_QUOTAS,
-            Resource.LIMIT_RANGES,
-            Resource.HORIZONTAL_POD_AUTOSCALERS,
-            Resource.VERTICAL_POD_AUTOSCALERS,
-            Resource.POD_METRICS,
-        )
-    ),
+    Permission(verb="list", resource=Resource.PODS),
+    Permission(verb="list", resource=Resource.REPLICA_SETS),
 )
-"""What binding a workload and `evidence.read_workload` read."""
+"""Without these `evidence.read_workload` has nothing to judge. What else it reads is named where it is needed."""
 
-PATCH_PERMISSIONS = (*EVIDENCE_PERMISSIONS, Permission(verb="patch", resource=Resource.DEPLOYMENTS))
+LIST_EVENTS = Permission(verb="list", resource=Resource.EVENTS)
+CHANGE_PERMISSIONS = (*LOOK_PERMISSIONS, Permission(verb="get", resource=Resource.NAMESPACES))
+"""What every change needs: the namespace may lower the mode, or opt out."""
+
+PATCH_PERMISSIONS = (*CHANGE_PERMISSIONS, Permission(verb="patch", resource=Resource.DEPLOYMENTS))
 """The same, and patching the Deployment."""
 
 _ROLLED_OUT = frozenset({"Deployment", "StatefulSet", "DaemonSet"})

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sre_agent import analysis, executor
+from sre_agent import afterwards, analysis
 from sre_agent.agent import open_store
 from sre_agent.analysis.checker import Fault, check
 from sre_agent.analysis.composer import compose, headline
@@ -177,7 +177,7 @@ def test_a_run_ends_well_when_its_analysis_cannot_be_written(
     async def broken(*_: Any, **__: Any) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(executor, "analyse", broken)
+    monkeypatch.setattr(afterwards, "analyse", broken)
     (run_,) = replayed(capsys, OOM)
     assert run_["status"] == "succeeded"
     assert run_["analysis_markdown"] is None

@@ -162,10 +162,11 @@ async def test_a_conflict_is_judged_again_and_then_written_once(store: Store) ->
     assert (await types_of(store, record)).count("intent") == 2
 
 
-async def test_three_conflicts_end_the_run(store: Store) -> None:
+async def test_three_conflicts_end_the_run_for_a_person(store: Store) -> None:
     cluster = Faulty(EXAMPLE, [Conflict("resourceVersion")] * 5)
     record = await run_on(store, cluster)
-    assert record.status is RunStatus.FAILED
+    assert record.status is RunStatus.ESCALATED
+    assert "somebody else kept changing the object" in (record.escalation or "")
     assert len(cluster.sent) == 3
     assert record.writes == ()
 

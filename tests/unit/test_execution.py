@@ -1,10 +1,12 @@
 """Sending a judged change: one request per write, and an outcome for every answer."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from sre_agent.cluster import readback
 from sre_agent.cluster.port import (
     ClusterError,
     Conflict,
@@ -13,11 +15,13 @@ from sre_agent.cluster.port import (
     Refused,
     Resource,
     TooManyRequests,
+    Unavailable,
     UnknownOutcome,
     Write,
     WriteVerb,
 )
-from sre_agent.execution import event_about, execute
+from sre_agent.draining import Settled
+from sre_agent.execution import Execution, event_about, execute, outcome_of
 from sre_agent.run import Change, Outcome
 from tests.unit.guard_cases import NOW, change, node_change
 
@@ -30,6 +34,9 @@ class Answering:
     def __init__(self, answers: Sequence[Exception | None]) -> None:
         self.answers = list(answers)
         self.requests: list[tuple[str, bool]] = []
+
+    async def get(self, resource: Resource, namespace: str | None, name: str) -> dict[str, Any]:
+        raise Unavailable("nobody can look")
 
     async def write(self, write: Write, *, dry_run: bool = False) -> dict[str, Any]:
         self.requests.append((write.name, dry_run))
@@ -62,6 +69,21 @@ def _drain(writes: tuple[Write, ...]) -> Change:
     )
 
 
+async def executed(cluster: Answering, made: Change) -> tuple[Execution, dict[str, Outcome]]:
+    """Without patience, as on a recording; and what was settled about each pod."""
+    settled: dict[str, Outcome] = {}
+
+    async def settle(pod: Settled) -> None:
+        settled[pod.write.name] = outcome_of(pod)
+
+    return await execute(cluster, made, patience=timedelta(0), settle=settle), settled
+
+
+@pytest.fixture(autouse=True)
+def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readback, "PAUSE_SECONDS", 0.0)
+
+
 PATCHES = [
     pytest.param([None, None], Outcome.DONE, False, 1, id="dry run and write accepted"),
     pytest.param([Refused("quota")], Outcome.FAILED, False, 0, id="the dry run is refused"),
@@ -78,7 +100,7 @@ async def test_a_patch_is_sent_once_and_its_answer_is_kept(
     answers: list[ClusterError | None], outcome: Outcome, conflict: bool, accepted: int
 ) -> None:
     cluster = Answering(answers)
-    execution = await execute(cluster, change())
+    execution, _ = await executed(cluster, change())
     assert (execution.outcome, execution.conflict, len(execution.writes)) == (outcome, conflict, accepted)
     assert [dry for _, dry in cluster.requests] == [True, False][: len(answers)]
     assert (execution.detail is None) is (outcome is Outcome.DONE)
@@ -89,7 +111,7 @@ EVICTIONS = [
     pytest.param([None, TooManyRequests("PDB cart")], Outcome.DONE, "evicted=1,left=3", id="a budget kept one"),
     pytest.param([TooManyRequests("PDB"), Refused("x")], Outcome.FAILED, "evicted=0,left=4", id="none went"),
     pytest.param([NotFound("gone"), None], Outcome.DONE, "evicted=1,left=2", id="one was gone already"),
-    pytest.param([Conflict("uid"), None], Outcome.DONE, "evicted=1,left=3", id="one is another pod now"),
+    pytest.param([Conflict("uid"), None], Outcome.DONE, "evicted=1,left=3", id="one was changed meanwhile"),
     pytest.param([None, UnknownOutcome("reset")], Outcome.UNKNOWN, "evicted=1,left=3", id="no answer for one"),
     pytest.param([NotFound("gone"), NotFound("gone")], Outcome.DONE, "evicted=0,left=2", id="both were gone already"),
 ]
@@ -100,7 +122,8 @@ async def test_each_pod_is_evicted_once_and_counted_as_it_went(
     answers: list[ClusterError | None], outcome: Outcome, counts: str
 ) -> None:
     cluster = Answering(answers)
-    execution = await execute(cluster, evictions("cart-1", "cart-2"))
+    execution, settled = await executed(cluster, evictions("cart-1", "cart-2"))
+    assert list(settled) == ["cart-1", "cart-2"]
     assert (execution.outcome, execution.action) == (outcome, f"drain_node:worker-1:{counts}")
     assert cluster.requests == [("cart-1", False), ("cart-2", False)]
 
@@ -113,7 +136,7 @@ async def test_each_pod_is_evicted_once_and_counted_as_it_went(
     ],
 )
 async def test_the_event_names_the_object_and_the_incident(made: Change, kind: str, namespace: str) -> None:
-    execution = await execute(Answering([None, None]), made)
+    execution, _ = await executed(Answering([None, None]), made)
     event = event_about(made, execution, 42, NOW)
     assert event["involvedObject"]["kind"] == kind
     assert event["metadata"]["namespace"] == namespace

@@ -70,6 +70,7 @@ def test_an_empty_environment_gives_the_documented_defaults() -> None:
         health_floor=51,
         min_nodes=3,
         drain_strict=False,
+        drain_timeout=timedelta(minutes=5),
         memory_floor=256 * 2**20,
         memory_cap=4 * 2**30,
         evidence_bytes=2 * 2**20,

@@ -38,7 +38,7 @@ async def test_check_oom_without_a_container_takes_any():
 async def test_check_oom_says_when_events_could_not_be_read():
     found = await diagnose("check_oom", Away(world(), Resource.EVENTS))
     assert found.oom_detected
-    assert found.reasons[-1] == "the events of the pod could not be read"
+    assert found.reasons[-1] == "the events of the pod could not be listed"
 
 
 async def test_check_oom_of_a_workload_without_pods_finds_nothing():

@@ -36,7 +36,9 @@ WEB = {"app": "web"}
 
 
 def drain(pods=(), of_node=CORDONED, *, limits=None, earlier=(), **parts):
-    return DRAIN.assess(ARGUMENTS, evidence(of_node, pods, **parts), context(earlier=earlier, **(limits or {})))
+    """A drain that may not wait, unless `limits` say otherwise."""
+    settings = {"drain_timeout": timedelta(0), **(limits or {})}
+    return DRAIN.assess(ARGUMENTS, evidence(of_node, pods, **parts), context(earlier=earlier, **settings))
 
 
 def left(assessment):
@@ -442,6 +444,39 @@ def test_a_drain_that_only_budgets_stop_is_refused_by_name():
     assert NEEDS_AND_HAS in assessment.judgements[0].reason
     assert assessment.output["evicted"] == []
     assert "demo/web-a" in left(assessment)
+
+
+PATIENT = {"drain_timeout": timedelta(minutes=5)}
+
+
+def test_where_a_drain_may_wait_the_pods_that_wait_for_a_budget_go_last():
+    assessment = drain([web(), pod("zz")], budgets=(SPENT_BUDGET,), limits=PATIENT)
+    assert [write.name for write in assessment.change.writes] == ["zz", "web-a"]
+    assert left(assessment) == {}
+    assert f"waits up to 5m for budgets to have room: demo/web-a: {NEEDS_AND_HAS}" in assessment.change.notes
+
+
+@pytest.mark.parametrize(
+    "never",
+    [
+        pytest.param({"maxUnavailable": 0}, id="none may be unavailable"),
+        pytest.param({"maxUnavailable": "0%"}, id="no share may be unavailable"),
+        pytest.param({"minAvailable": "100%"}, id="all must be available"),
+        pytest.param({"minAvailable": 2}, id="as many must be available as are expected"),
+    ],
+)
+def test_a_budget_that_can_never_allow_it_is_named_before_anything_is_evicted(never):
+    spent = budget(allowed=0, needs=2, has=2)
+    spent["spec"] = {"selector": spent["spec"]["selector"], **never}
+    spent["status"]["expectedPods"] = 2
+    assessment = drain([web()], budgets=(spent,), limits=PATIENT)
+    assert verdicts(assessment) == {"disruption-budget": "REFUSE"}
+    assert NEEDS_AND_HAS in assessment.judgements[0].reason
+
+
+def test_nobody_waits_for_a_kubelet_that_cannot_answer():
+    assert drain([pod()]).change.awaited
+    assert not drain([pod()], UNREACHABLE).change.awaited
 
 
 def cordon_step(status, reason=None):

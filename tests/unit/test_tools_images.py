@@ -92,9 +92,9 @@ async def test_any_other_cause_is_refused_with_advice(words, cause):
 
 async def test_events_that_could_not_be_read_are_said_where_they_are_missed():
     objects = Away(world(statuses=(waiting("ImagePullBackOff"),)), Resource.EVENTS)
-    assert only(await assess(TOOL, objects)).reason.endswith("the events of the pod could not be read")
+    assert only(await assess(TOOL, objects)).reason.endswith("the events of the pod could not be listed")
     told = await diagnose("check_imagepullbackoff", objects)
-    assert told.reasons[-1] == "the events of the pod could not be read"
+    assert told.reasons[-1] == "the events of the pod could not be listed"
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sre_agent.cluster.port import Refused, WriteVerb
+from sre_agent.cluster.port import Refused, Resource, WriteVerb
 from sre_agent.cluster.recording import from_objects
 from sre_agent.cluster.snapshot import SnapshotCluster
 from sre_agent.tools.registry import TOOLS
@@ -10,6 +10,7 @@ from sre_agent.tools.validate import arguments_for
 from tests.unit.workload_objects import (
     FALLBACK,
     NOT_FOUND,
+    Away,
     ago,
     alert,
     assess,
@@ -206,6 +207,12 @@ async def test_a_finished_pod_is_not_deleted():
     objects = world(statuses=({"name": "app", "ready": False, "state": ended("Error", code=1)},))
     objects[2]["status"]["phase"] = "Failed"
     assert "has finished" in (await assess("delete_pod", objects)).judgements[0].reason
+
+
+async def test_a_pod_whose_events_cannot_be_listed_is_not_deleted():
+    found = await assess("delete_pod", Away(world(), Resource.EVENTS))
+    (judgement,) = found.judgements
+    assert (found.change, judgement.rule, judgement.allowed_by) == (None, "symptom", "the right to list events")
 
 
 async def test_a_stateful_sets_pod_is_a_persons_to_delete():

@@ -1,0 +1,57 @@
+"""`replay --live`: opens the real cluster, shows which one it is, and asks before anything may be written."""
+
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from sre_agent.errors import BadInput
+
+if TYPE_CHECKING:
+    from sre_agent.cluster.port import Cluster
+    from sre_agent.replay import Part
+    from sre_agent.run import Mode
+    from sre_agent.settings import Settings
+
+
+@asynccontextmanager
+async def live_cluster(
+    parts: "Sequence[Part]",
+    context: str | None,
+    settings: "Settings",
+    mode: "Mode",
+    *,
+    yes: bool,
+    assume_firing: bool,
+) -> "AsyncIterator[Cluster | None]":
+    """The cluster for the parts that have no recording; None where each has one. Raises BadInput, Unreachable."""
+    from sre_agent import agent
+    from sre_agent.cli.output import say
+    from sre_agent.replay import check_age
+    from sre_agent.run import Mode
+
+    recorded = [part.source for part in parts if part.cluster is not None]
+    for source in recorded:
+        say(f"{source}: played on the recording beside it, not on the live cluster")
+    if len(recorded) == len(parts):
+        yield None
+        return
+    if not assume_firing:
+        check_age(parts, now=datetime.now(UTC), limit=settings.alert_max_age)
+    async with agent.open_live_cluster(context) as cluster:
+        say(f"context {cluster.context} at {cluster.server}, mode {mode}")
+        if mode is Mode.AUTO and not yes:
+            _ask(cluster.context, cluster.server)
+        yield cluster
+
+
+def _ask(context: str, server: str) -> None:
+    """Raises BadInput without a yes."""
+    import typer
+
+    what = f"act on the cluster of context {context} at {server}"
+    if not sys.stdin.isatty():
+        raise BadInput(f"this would {what}; nobody can be asked here: add --yes")
+    if not typer.confirm(f"May I {what}, where every guard allows it?", err=True):
+        raise BadInput("nothing was done: the answer was no; --mode recommend only looks")
