@@ -106,7 +106,7 @@ def _take_earlier_away(directory: Path) -> None:
         place.unlink(missing_ok=True)
 
 
-class _Dumper(_BASE):  # type: ignore[misc]
+class _Dumper(_BASE):  # type: ignore[misc]  # the base is libyaml's where PyYAML was built with it
     """Writes text so that `manifest` reads the same text; equal parts are written out instead of referred to."""
 
     def ignore_aliases(self, _data: Any) -> bool:

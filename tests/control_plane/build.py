@@ -151,11 +151,17 @@ def main() -> int:
     if os.environ.get(OTHER_CLUSTER):
         return 0
     try:
-        build(lambda line: print(line, file=sys.stderr, flush=True))  # noqa: T201 a command's progress
+        build(_say)
     except CannotBuild as trouble:
-        print(trouble, file=sys.stderr)  # noqa: T201 a command's error
+        _say(str(trouble))
         return 1
     return 0
+
+
+def _say(line: str) -> None:
+    """One line of progress or trouble, seen at once."""
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ WORKERS = 3
 def main(command: list[str]) -> int:
     """The exit code of the command, or 1 with a sentence where there is no Docker or no kind."""
     if trouble := _trouble():
-        print(f"make test-kind {trouble}", file=sys.stderr)  # noqa: T201 a command's error
+        sys.stderr.write(f"make test-kind {trouble}\n")
         return 1
     kubeconfig = BUILT.parent / "kind.kubeconfig"
     kubeconfig.parent.mkdir(parents=True, exist_ok=True)

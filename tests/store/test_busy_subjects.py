@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -15,7 +16,6 @@ from sre_agent.store.migrations import migrate
 from sre_agent.store.queries import query
 from sre_agent.store.values import parameters
 from tests.store.store_builders import NOW, execute, intended, new_action, new_incident, receive, rows, started
-from tests.store.test_migrations import directory  # noqa: F401 - a fixture
 
 BUSY = """
     insert into incidents (
@@ -109,18 +109,19 @@ async def test_an_incident_in_which_something_was_intended_is_marked(store: Stor
     assert rows(database, "select acted from incidents") == [(True,)]
 
 
+def without_the_mark(directory: Path, earlier: Path) -> Path:
+    """The migrations from before actions marked their incidents, in a directory of their own."""
+    earlier.mkdir()
+    for path in sorted(directory.glob("*.sql"))[:6]:
+        (earlier / path.name).write_text(path.read_text())
+    return earlier
+
+
 async def test_what_was_done_before_the_mark_was_there_still_counts(
-    blank_database: str,
-    directory: Any,  # noqa: F811
+    blank_database: str, directory: Path, tmp_path: Path
 ) -> None:
-    newer = sorted(directory.glob("*.sql"))[6:]
-    later = {path: path.read_text() for path in newer}
-    for path in newer:
-        path.unlink()
-    await migrate(blank_database, migrations=directory)
+    await migrate(blank_database, migrations=without_the_mark(directory, tmp_path / "earlier"))
     execute(blank_database, OLD)
-    for path, text in later.items():
-        path.write_text(text)
     await migrate(blank_database, migrations=directory)
     assert rows(blank_database, "select id, acted from incidents order by id") == [(1, False), (2, True)]
 

@@ -1,7 +1,6 @@
 """Migrations on a real server: from nothing, twice, at once, changed, refused, and without an extension."""
 
 import asyncio
-import shutil
 import sys
 from pathlib import Path
 
@@ -18,12 +17,6 @@ from sre_agent.store.queries import load
 from tests.store.store_builders import execute, rows
 
 SHIPPED = sorted(path.stem for path in (data_path("sql") / "migrations").glob("*.sql"))
-
-
-@pytest.fixture
-def directory(tmp_path: Path) -> Path:
-    """A copy of the shipped migrations, to be tampered with."""
-    return Path(shutil.copytree(data_path("sql") / "migrations", tmp_path / "migrations"))
 
 
 async def test_an_empty_database_gets_every_file_in_order(blank_database: str) -> None:
