@@ -62,7 +62,7 @@ lock: ## Pin the packages that pyproject.toml asks for in requirements.txt, with
 		$$python -m venv --clear .venv; \
 	fi
 	@echo "Installing the pinned packages"
-	@$(PIP) install --require-hashes -r requirements.txt
+	@$(PIP) install --require-hashes --no-deps -r requirements.txt
 	@echo "Installing sre-agent"
 	@$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@
