@@ -3,11 +3,27 @@
 -- takes.
 
 -- name: start_run
+-- Whoever held a run that is taken over did not hand it back.
 update runs
    set status = 'running', attempt = attempt + 1, started_at = coalesce(started_at, %(now)s),
-       touched_at = clock_timestamp()
+       deaths = deaths + (status = 'running')::integer, touched_at = clock_timestamp()
  where id = %(run_id)s and status in ('queued', 'running')
-returning id, incident_id, attempt;
+returning id, incident_id, attempt, deaths;
+
+-- name: run_so_far
+-- What a run that was cut off has done: its steps as they were stored, and its intents.
+select 'step' as what, e.payload as step, null::bigint as action_id, null::text as status, null::text as detail,
+       null::jsonb as body, null::timestamptz as intended_at
+  from incident_events e
+ where e.incident_id = %(incident_id)s and e.run_id = %(run_id)s and e.event_type = 'step'
+union all
+select 'action', null, a.id, a.status, a.detail, a.body, a.intended_at
+  from actions a
+ where a.incident_id = %(incident_id)s and a.run_id = %(run_id)s
+ order by action_id nulls first;
+
+-- name: evictions_so_far
+select namespace, pod, uid, status from evictions where action_id = %(action_id)s order by place;
 
 -- name: finish_run
 with held as (
