@@ -15,6 +15,7 @@ from procrastinate.jobs import DeleteJobCondition
 from procrastinate.worker import Worker
 
 from sre_agent.errors import Unreachable
+from sre_agent.log import get_logger
 from sre_agent.store.connection import enter_jobs, place
 
 QUEUE = "runs"
@@ -30,6 +31,8 @@ SILENCE = timedelta(seconds=30)
 """A worker that was silent for so long is taken for dead, and its jobs are free."""
 
 CONNECTIONS = 4
+
+log = get_logger(__name__)
 
 
 class JobWorker:
@@ -101,7 +104,8 @@ class JobWorker:
         with self._holding(context):
             await self._execute(UUID(run_id))
 
-    async def _look_after(self, context: JobContext, **_: int) -> None:
+    async def _look_after(self, context: JobContext, timestamp: int) -> None:
+        log.debug("jobs.upkeep", minute=timestamp)
         with self._holding(context):
             await self._upkeep()
 

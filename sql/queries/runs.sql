@@ -10,20 +10,20 @@ update runs
  where id = %(run_id)s and status in ('queued', 'running')
 returning id, incident_id, attempt, deaths;
 
--- name: run_so_far
--- What a run that was cut off has done: its steps as they were stored, and its intents.
-select 'step' as what, e.payload as step, null::bigint as action_id, null::text as status, null::text as detail,
-       null::jsonb as body, null::timestamptz as intended_at
-  from incident_events e
- where e.incident_id = %(incident_id)s and e.run_id = %(run_id)s and e.event_type = 'step'
-union all
-select 'action', null, a.id, a.status, a.detail, a.body, a.intended_at
-  from actions a
- where a.incident_id = %(incident_id)s and a.run_id = %(run_id)s
- order by action_id nulls first;
+-- name: steps_so_far
+-- The steps that earlier attempts at a run have stored, in their order.
+select payload from incident_events
+ where incident_id = %(incident_id)s and run_id = %(run_id)s and event_type = 'step'
+ order by seq;
+
+-- name: intents_so_far
+select id, tool, action, value, near_limit, status, detail, body, intended_at
+  from actions
+ where incident_id = %(incident_id)s and run_id = %(run_id)s
+ order by id;
 
 -- name: evictions_so_far
-select namespace, pod, uid, status from evictions where action_id = %(action_id)s order by place;
+select namespace, pod, status from evictions where action_id = %(action_id)s order by place;
 
 -- name: finish_run
 with held as (

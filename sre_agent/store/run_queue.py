@@ -6,11 +6,11 @@ Called by the worker. Protects one rule: whatever dies, a live run that has not 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Self
+from typing import Any, Self
 from uuid import UUID
 
 from sre_agent.incident import IncidentStatus
-from sre_agent.run import Mode
+from sre_agent.run import Mode, Outcome
 from sre_agent.store.database import Database
 from sre_agent.store.rows import ActiveRun, Row
 
@@ -45,6 +45,26 @@ class QueuedRun:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class StoredIntent:
+    """One intent of a run that was cut off. `outcome` None: nobody recorded what became of it."""
+
+    id: int
+    tool: str
+    action: str
+    value: str | None
+    near_limit: bool
+    outcome: Outcome | None
+    detail: str | None
+    body: Mapping[str, Any]
+    intended_at: datetime
+
+    @classmethod
+    def from_row(cls, row: Row) -> Self:
+        columns = {key: value for key, value in row.items() if key != "status"}
+        return cls(**columns, outcome=_outcome(row["status"]))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class QueueState:
     """How many live runs wait and are at work, since when the oldest of each, and when the last webhook came."""
 
@@ -74,6 +94,21 @@ class RunQueue:
         """Ends a run that has nothing to do any more."""
         await self.database.rows("cancel_run", run_id=run_id, now=now)
 
+    async def steps_so_far(self, run: ActiveRun) -> list[Mapping[str, Any]]:
+        """The events `step` of earlier attempts at a run, in order."""
+        rows = await self.database.rows("steps_so_far", run_id=run.id, incident_id=run.incident_id)
+        return [row["payload"] for row in rows]
+
+    async def intents_so_far(self, run: ActiveRun) -> list[StoredIntent]:
+        """The intents of earlier attempts at a run, in order."""
+        rows = await self.database.rows("intents_so_far", run_id=run.id, incident_id=run.incident_id)
+        return [StoredIntent.from_row(row) for row in rows]
+
+    async def evictions_so_far(self, action_id: int) -> dict[tuple[str, str], Outcome | None]:
+        """What became of each pod of a drain, by (namespace, name); None where nobody recorded it."""
+        rows = await self.database.rows("evictions_so_far", action_id=action_id)
+        return {(row["namespace"], row["pod"]): _outcome(row["status"]) for row in rows}
+
     async def hand_back(self, run: ActiveRun) -> None:
         """Leaves a run to whoever takes it up next; nothing happens where it was taken over already."""
         await self.database.rows("hand_back", run_id=run.id, attempt=run.attempt)
@@ -100,6 +135,10 @@ class RunQueue:
         """The queue at a glance."""
         (row,) = await self.database.rows("queue_state")
         return QueueState.from_row(row)
+
+
+def _outcome(status: str) -> Outcome | None:
+    return None if status == "intended" else Outcome(status)
 
 
 def _numbers(held: Iterable[int]) -> str:
