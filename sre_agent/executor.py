@@ -14,6 +14,7 @@ from uuid import UUID
 from sre_agent import gates, guards, records
 from sre_agent.afterwards import keep_evidence, write_up
 from sre_agent.alert import Alert
+from sre_agent.alert.standing import Standing
 from sre_agent.analysis.surroundings import look, seen
 from sre_agent.cluster.port import BARRIERS, Clock, Cluster, ClusterError, Write
 from sre_agent.conclusion import conclude, summary
@@ -46,7 +47,7 @@ log = get_logger(__name__)
 class Assignment:
     """A queued run and what it is about. `scope` separates the cool-downs of a replay from all others.
 
-    `past` is what had been done before a stored run that is played again.
+    `past` is what had been done before a stored run that is played again, `standing` how its alert stood then.
     """
 
     run_id: UUID
@@ -55,6 +56,7 @@ class Assignment:
     scope: str
     mode: Mode
     past: Past | None = None
+    standing: Standing | None = None
 
 
 @dataclass(kw_only=True, slots=True)
@@ -199,8 +201,10 @@ async def _remediate(run: _Run, step: Step, call: ValidatedCall, tool: Remediati
             cluster=run.cluster,
             store=run.store,
             past=run.assignment.past,
+            standing=run.assignment.standing,
         )
         run.recorder.past(call.target.key, facts.past_actions)
+        run.recorder.stood(facts.standing)
         assessment = tool.assess(call.input, facts.evidence, context)
         run.around = run.around or seen(facts.evidence, tool, assessment)
         judgements, execution = assessment.judgements, None

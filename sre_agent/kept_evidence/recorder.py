@@ -13,10 +13,18 @@ from typing import Any
 from uuid import UUID
 
 from sre_agent import quantity
+from sre_agent.alert.standing import Standing
 from sre_agent.cluster.port import Clock, Cluster
 from sre_agent.cluster.recorder import Answer, RecordingCluster
 from sre_agent.decision import decision
-from sre_agent.kept_evidence.codec import action_json, alert_json, error_json, question_json, write_json
+from sre_agent.kept_evidence.codec import (
+    action_json,
+    alert_json,
+    error_json,
+    question_json,
+    standing_json,
+    write_json,
+)
 from sre_agent.redaction import redact
 from sre_agent.run import RunRecord
 from sre_agent.settings import SETTINGS, Settings
@@ -38,6 +46,7 @@ NOT_DECIDED_UPON = frozenset(
         "AGENT_MODE",
         "LOG_LEVEL",
         "OPENAI_MODEL",
+        "SRE_AGENT_ALERTMANAGER_USER",
         "SRE_AGENT_DATA_DIR",
         "SRE_AGENT_EVIDENCE_BYTES",
         "SRE_AGENT_RUNBOOKS_DIR",
@@ -57,6 +66,7 @@ class RunRecorder:
         self._limit = limit
         self._moments: list[datetime] = []
         self._past: dict[str, dict[int, PastAction]] = {}
+        self._standing: Standing | None = None
 
     def clock(self) -> datetime:
         """The run's clock; each reading is recorded."""
@@ -71,6 +81,10 @@ class RunRecorder:
             if action.run_id != self._run_id or action.intended_at < self._moments[0]:
                 known[action.id] = action
 
+    def stood(self, standing: Standing | None) -> None:
+        """Records how the alert stood in Alertmanager at the last judgement; None where nobody asked."""
+        self._standing = standing
+
     def evidence(self, run: RunRecord, *, runbook_sha256: str, settings: Settings) -> KeptEvidence:
         """The finished run's evidence, redacted and within the limit."""
         shelf = _Shelf(self._limit)
@@ -81,6 +95,7 @@ class RunRecorder:
             "moments": [moment.isoformat() for moment in self._moments],
             "settings": decided_upon(settings),
             "past": {key: [action_json(action) for action in known.values()] for key, known in self._past.items()},
+            "standing": None if self._standing is None else standing_json(self._standing),
             "answers": answers,
             "rejections": [
                 {"write": write_json(entry.write), "dry_run": entry.dry_run, "error": error_json(entry.error)}

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from sre_agent import guards
+from sre_agent.alert.standing import AlertState, Standing
 from sre_agent.facts import Facts
 from sre_agent.run import Change, Mode, StepRecord, StepStatus, Verdict, worst
 from sre_agent.runbook import Step
@@ -35,6 +36,7 @@ from tests.unit.guard_cases import (
     replica_set,
     runbook,
     spoiled_template,
+    switch,
     tainted,
     text,
     vertical,
@@ -128,6 +130,25 @@ WORKLOAD_CASES = [
         {},
         id="the age limit switched off",
     ),
+    pytest.param(
+        facts(alert=alert(starts_at=NOW - 9 * DAYS), standing=Standing(state=AlertState.ACTIVE)),
+        {},
+        id="an old alert that Alertmanager calls active",
+    ),
+    pytest.param(
+        facts(standing=Standing(state=AlertState.SILENCED)), {"alertmanager": "REFUSE"}, id="silenced by a person"
+    ),
+    pytest.param(
+        facts(standing=Standing(state=AlertState.INHIBITED)), {"alertmanager": "REFUSE"}, id="inhibited by another"
+    ),
+    pytest.param(facts(standing=Standing(state=AlertState.GONE)), {"alertmanager": "REFUSE"}, id="no alert any more"),
+    pytest.param(
+        facts(standing=Standing(state=AlertState.UNKNOWN)),
+        {"alertmanager": "REFUSE"},
+        id="Alertmanager does not answer",
+    ),
+    pytest.param(facts(switch=switch(True)), {"stop-switch": "REFUSE"}, id="the stop switch is thrown"),
+    pytest.param(facts(switch=switch(None)), {"stop-switch": "REFUSE"}, id="the stop switch cannot be read"),
     # 3 ownership
     pytest.param(workload(controller=deployment(annotations=ARGO)), {"reconciler": "ASK"}, id="Argo CD by tracking-id"),
     pytest.param(
