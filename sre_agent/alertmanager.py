@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from aiohttp import BasicAuth, ClientError, ClientResponse, ClientSession, ClientTimeout, DummyCookieJar
+from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, DummyCookieJar, encode_basic_auth
 
 from sre_agent import __version__
 from sre_agent.alert import Alert
@@ -35,27 +35,22 @@ class _NoAnswer(Exception):
 
 async def ask(alert: Alert, settings: Settings) -> Standing:
     """How the alert stands now. Never raises for what Alertmanager does: UNKNOWN says why nobody knows."""
+    wanted = redact(alert.labels)
     try:
         found = await _alerts_like(alert, settings)
+        same = [_standing(entry) for entry in found if redact(entry["labels"]) == wanted]
     except TimeoutError:
         return _unknown(settings, f"no answer within {ANSWER_SECONDS:g} s")
     except (ClientError, OSError, _NoAnswer) as error:
         return _unknown(settings, str(error) or type(error).__name__)
-    wanted = redact(alert.labels)
-    same = [entry for entry in found if redact(entry.get("labels")) == wanted]
-    return min((_standing(entry) for entry in same), key=_severity, default=Standing(state=AlertState.GONE))
+    return min(same, key=_severity, default=Standing(state=AlertState.GONE))
 
 
 async def _alerts_like(alert: Alert, settings: Settings) -> list[dict[str, Any]]:
     """Every alert that has not ended and whose plain labels are this one's, silenced and inhibited ones too."""
-    headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": f"sre-agent/{__version__}"}
-    user, token = settings.alertmanager_user, settings.alertmanager_token
-    if token is not None and user is None:
-        headers["Authorization"] = f"Bearer {token}"
     async with (
         ClientSession(
-            auth=None if user is None else BasicAuth(user, token or ""),
-            headers=headers,
+            headers=_headers(settings),
             timeout=ClientTimeout(total=ANSWER_SECONDS),
             cookie_jar=DummyCookieJar(),
             auto_decompress=False,
@@ -69,11 +64,19 @@ async def _alerts_like(alert: Alert, settings: Settings) -> list[dict[str, Any]]
         return _alerts_in(await _body(response))
 
 
+def _headers(settings: Settings) -> dict[str, str]:
+    headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": f"sre-agent/{__version__}"}
+    user, token = settings.alertmanager_user, settings.alertmanager_token
+    if user is not None:
+        headers["Authorization"] = encode_basic_auth(user, token or "", encoding="utf-8")
+    elif token is not None:
+        headers["Authorization"] = f"Bearer {token}"
+    return headers
+
+
 def _matchers(labels: Mapping[str, str]) -> list[str]:
     """The name first: it is what narrows most where there are many labels."""
-    plain = [
-        (name, value) for name, value in labels.items() if _LABEL.fullmatch(name) and _PLAIN.fullmatch(value)
-    ]
+    plain = [(name, value) for name, value in labels.items() if _LABEL.fullmatch(name) and _PLAIN.fullmatch(value)]
     plain.sort(key=lambda label: (label[0] != "alertname", label))
     return [f'{name}="{value}"' for name, value in plain[:MOST_FILTERS]]
 
@@ -104,7 +107,10 @@ def _alerts_in(body: bytes) -> list[dict[str, Any]]:
 
 
 def _standing(entry: Mapping[str, Any]) -> Standing:
-    """One alert's status: a person's silence counts before an inhibition, both before what else suppresses it."""
+    """One alert's status: a person's silence counts before an inhibition, both before what else suppresses it.
+
+    Raises _NoAnswer for a state that is not known here.
+    """
     status = entry["status"]
     silences, inhibitors = _names(status.get("silencedBy")), _names(status.get("inhibitedBy"))
     if silences:
@@ -117,7 +123,7 @@ def _standing(entry: Mapping[str, Any]) -> Standing:
         case "suppressed":
             return Standing(state=AlertState.SILENCED, detail=_names(status.get("mutedBy")))
         case other:
-            return Standing(state=AlertState.UNKNOWN, detail=f"it calls the alert {redact_text(str(other)[:40])!r}")
+            raise _NoAnswer(f"it calls the alert {str(other)[:40]!r}")
 
 
 def _names(value: Any) -> str:
@@ -127,11 +133,8 @@ def _names(value: Any) -> str:
 
 
 def _severity(standing: Standing) -> int:
-    """Whatever speaks against a change first, should two alerts of equal labels ever be told."""
-    return _ORDER.index(standing.state)
-
-
-_ORDER = (AlertState.SILENCED, AlertState.INHIBITED, AlertState.UNKNOWN, AlertState.ACTIVE, AlertState.GONE)
+    """Whatever speaks against a change first: two alerts may be alike once their secrets are taken out."""
+    return (AlertState.SILENCED, AlertState.INHIBITED, AlertState.ACTIVE).index(standing.state)
 
 
 def _unknown(settings: Settings, why: str) -> Standing:

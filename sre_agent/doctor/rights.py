@@ -79,7 +79,7 @@ async def check_rights(cluster: "LiveCluster", settings: Settings, runbooks: Run
     needed = needed_rights()
     near, own = namespaces(settings, runbooks), settings.agent_namespace
     try:
-            allowed = await asyncio.gather(*(_places(cluster, right, near, own) for right in needed))
+        allowed = await asyncio.gather(*(_places(cluster, right, near, own) for right in needed))
     except ClusterError as error:
         return [Finding.failed("rights", f"they cannot be asked: {error}", READER)]
     places = dict(zip(needed, allowed, strict=True))
