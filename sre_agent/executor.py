@@ -5,6 +5,7 @@ allow; the intent is committed before the first byte leaves; what became of it i
 bound here, by code, once.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -26,6 +27,7 @@ from sre_agent.facts import Past, gather
 from sre_agent.kept_evidence import RunRecorder
 from sre_agent.log import get_logger
 from sre_agent.planner.port import Planner
+from sre_agent.resumption import look_back
 from sre_agent.routing import Route, route
 from sre_agent.run import Change, Mode, Outcome, RunRecord, RunStatus, StepRecord, StepStatus, Verdict, worst
 from sre_agent.runbook import Runbooks, Step
@@ -39,6 +41,9 @@ from sre_agent.tools.validate import Rejected, ValidatedCall, validate
 
 CONFLICT_TRIES = 3
 """How often a change is judged again after somebody else changed the object first."""
+
+DEATHS = 3
+"""So many workers may die on one run before nobody takes it up any more."""
 
 log = get_logger(__name__)
 
@@ -81,6 +86,7 @@ class _Run:
     unsaved: list[Event] = field(default_factory=list)
     error: str | None = None
     barred: bool = False
+    given_up: str | None = None
 
     @property
     def results(self) -> Mapping[str, Mapping[str, Any] | None]:
@@ -117,8 +123,12 @@ async def run_incident(
         recorder=recorder,
     )
     try:
-        await _walk(run)
+        if await _goes_on(run):
+            await _walk(run)
     except (LostFence, Unreachable):
+        raise
+    except asyncio.CancelledError:
+        await asyncio.shield(store.queue.hand_back(run.active))
         raise
     except ClusterError as error:
         run.error = f"what the alert is about could not be looked up: {error}"
@@ -133,12 +143,29 @@ async def run_incident(
     return replace(record, analysis_markdown=analysis)
 
 
+async def _goes_on(run: _Run) -> bool:
+    """A run that was cut off goes on from its records, unless too many workers have died on it."""
+    if run.active.attempt == 1:
+        return True
+    if run.active.deaths >= DEATHS:
+        run.given_up = f"{run.active.deaths} workers ended while they were at work on this run; it is not tried again"
+        return False
+    so_far = await look_back(run.active, store=run.store, cluster=run.cluster, clock=run.clock)
+    run.steps.extend(so_far.steps.values())
+    run.writes.extend(so_far.writes)
+    run.unsaved.extend(records.step_taken(step) for step in run.steps if step.step not in so_far.told)
+    return True
+
+
 async def _walk(run: _Run) -> None:
     """Bind the target, then take the steps in order. Without a target every step is refused with the reason."""
     bound = await _bind(run)
     if isinstance(bound, Target):
         run.target = bound
+    finished = {step.step for step in run.steps}
     for step in run.route.runbook.workflow:
+        if step.name in finished:
+            continue
         if isinstance(bound, Unbound):
             record = records.unbound(step, bound)
         else:
@@ -211,17 +238,17 @@ async def _remediate(run: _Run, step: Step, call: ValidatedCall, tool: Remediati
         if assessment.change is not None:
             judgements += guards.judge(facts, assessment.change)
             if worst(judgements) is Verdict.ALLOW:
-                execution = await _act(run, assessment.change)
+                execution = await _act(run, step, assessment.change)
         if execution is None or not execution.conflict:
             break
     return records.judged(step, call, assessment, judgements, execution)
 
 
-async def _act(run: _Run, change: Change) -> Execution:
+async def _act(run: _Run, step: Step, change: Change) -> Execution:
     """Commits the intent with everything read before it, sends the change, always records the outcome."""
     action_id = await run.store.record_intent(
         run.active,
-        records.new_action(change),
+        records.new_action(step.name, change),
         [*run.unsaved, records.intent(change)],
         scope=run.assignment.scope,
         cluster=run.settings.cluster,
@@ -281,7 +308,7 @@ async def _finish(run: _Run) -> RunRecord:
         llm_trace=tuple(run.llm_trace),
         barred=run.barred,
     )
-    record = conclude(walked, error=run.error, recorded=run.cluster.recorded)
+    record = conclude(walked, error=run.error, given_up=run.given_up, recorded=run.cluster.recorded)
     if record.escalation is not None:
         run.unsaved.append(Event(payload=Escalated(reason=record.escalation)))
     await run.store.finish_run(
