@@ -17,6 +17,7 @@ from sre_agent.afterwards import keep_evidence, write_up
 from sre_agent.alert import Alert
 from sre_agent.alert.standing import Standing
 from sre_agent.analysis.surroundings import look, seen
+from sre_agent.cluster.absent import WHERE_FROM, AbsentCluster
 from sre_agent.cluster.port import BARRIERS, Clock, Cluster, ClusterError, Write
 from sre_agent.conclusion import conclude, summary
 from sre_agent.draining import Settled
@@ -87,6 +88,7 @@ class _Run:
     error: str | None = None
     barred: bool = False
     given_up: str | None = None
+    no_cluster: str | None = None
 
     @property
     def results(self) -> Mapping[str, Mapping[str, Any] | None]:
@@ -121,6 +123,7 @@ async def run_incident(
         settings=settings,
         clock=recorder.clock,
         recorder=recorder,
+        no_cluster=cluster.why if isinstance(cluster, AbsentCluster) else None,
     )
     try:
         if await _goes_on(run):
@@ -176,6 +179,8 @@ async def _walk(run: _Run) -> None:
 
 
 async def _bind(run: _Run) -> Target | Unbound:
+    if run.no_cluster is not None:
+        return Unbound(reason=run.no_cluster, allowed_by=WHERE_FROM)
     named, ours = run.assignment.alert.labels.get("cluster"), run.settings.cluster_name
     if named and ours is not None and named != ours:
         return Unbound(reason=f"the alert is about cluster {named}; this agent acts in {ours}")
@@ -308,7 +313,13 @@ async def _finish(run: _Run) -> RunRecord:
         llm_trace=tuple(run.llm_trace),
         barred=run.barred,
     )
-    record = conclude(walked, error=run.error, given_up=run.given_up, recorded=run.cluster.recorded)
+    record = conclude(
+        walked,
+        error=run.error,
+        given_up=run.given_up,
+        no_cluster=run.no_cluster,
+        recorded=run.cluster.recorded,
+    )
     if record.escalation is not None:
         run.unsaved.append(Event(payload=Escalated(reason=record.escalation)))
     await run.store.finish_run(

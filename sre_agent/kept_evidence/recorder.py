@@ -14,6 +14,7 @@ from uuid import UUID
 
 from sre_agent import quantity
 from sre_agent.alert.standing import Standing
+from sre_agent.cluster.absent import AbsentCluster
 from sre_agent.cluster.port import Clock, Cluster
 from sre_agent.cluster.recorder import Answer, RecordingCluster
 from sre_agent.decision import decision
@@ -61,6 +62,7 @@ class RunRecorder:
     def __init__(self, run_id: UUID, *, cluster: Cluster, clock: Clock, limit: int) -> None:
         """`limit` is the most bytes that the objects may have, compressed."""
         self.cluster = RecordingCluster(cluster, most=limit // _LEAST_SEALED)
+        self._looked_for = cluster.looked_for if isinstance(cluster, AbsentCluster) else None
         self._run_id = run_id
         self._clock = clock
         self._limit = limit
@@ -96,6 +98,7 @@ class RunRecorder:
             "settings": decided_upon(settings),
             "past": {key: [action_json(action) for action in known.values()] for key, known in self._past.items()},
             "standing": None if self._standing is None else standing_json(self._standing),
+            "no_cluster": self._looked_for,
             "answers": answers,
             "rejections": [
                 {"write": write_json(entry.write), "dry_run": entry.dry_run, "error": error_json(entry.error)}

@@ -11,7 +11,9 @@ from uuid import UUID
 
 from sre_agent.alert import Alert
 from sre_agent.alert.standing import Standing
+from sre_agent.cluster.absent import AbsentCluster
 from sre_agent.cluster.playback import PlaybackCluster
+from sre_agent.cluster.port import Cluster
 from sre_agent.cluster.recorder import Answer, Rejection
 from sre_agent.decision import differences
 from sre_agent.errors import BadInput
@@ -38,7 +40,7 @@ class StoredRun:
     run_id: UUID
     alert: Alert
     mode: Mode
-    cluster: PlaybackCluster
+    cluster: Cluster
     moments: tuple[datetime, ...]
     settings: Settings
     changed_settings: Mapping[str, tuple[str | None, str | None]]
@@ -79,13 +81,7 @@ def _stored_run(kept: KeptEvidence, today: Settings) -> StoredRun:
         run_id=kept.run_id,
         alert=alert_of(record["alert"]),
         mode=Mode(record["decision"]["mode"]),
-        cluster=PlaybackCluster(
-            [_answer_of(entry, values) for entry in record["answers"]],
-            [
-                Rejection(write=write_of(entry["write"]), dry_run=entry["dry_run"], error=error_of(entry["error"]))
-                for entry in record["rejections"]
-            ],
-        ),
+        cluster=_cluster(record, values),
         moments=_moments(record["moments"]),
         settings=_settings(then, today),
         changed_settings=_changed(then, decided_upon(today)),
@@ -94,6 +90,19 @@ def _stored_run(kept: KeptEvidence, today: Settings) -> StoredRun:
         decision=record["decision"],
         missing=kept.missing,
         later_runs=kept.later_runs,
+    )
+
+
+def _cluster(record: Mapping[str, Any], values: list[Any]) -> Cluster:
+    """What the run read, or its want of a cluster."""
+    if record.get("no_cluster") is not None:
+        return AbsentCluster(str(record["no_cluster"]))
+    return PlaybackCluster(
+        [_answer_of(entry, values) for entry in record["answers"]],
+        [
+            Rejection(write=write_of(entry["write"]), dry_run=entry["dry_run"], error=error_of(entry["error"]))
+            for entry in record["rejections"]
+        ],
     )
 
 
