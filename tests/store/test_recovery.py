@@ -1,6 +1,7 @@
 """Incidents of nodes whose alert is over: closed once the node is seen Ready, by one of those who see it."""
 
 import asyncio
+import json
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -183,10 +184,13 @@ async def test_of_several_replicas_one_closes_and_a_firing_at_the_same_moment_is
 
 
 def body(status: str) -> bytes:
-    return (
-        '{"version": "4", "alerts": [{"status": "%s", "labels": {"alertname": "KubeNodeNotReady", "node": "worker-1"},'
-        ' "startsAt": "2026-11-23T02:55:00Z", "endsAt": "2026-11-23T02:58:00Z"}]}' % status
-    ).encode()
+    alert = {
+        "status": status,
+        "labels": {"alertname": "KubeNodeNotReady", "node": "worker-1"},
+        "startsAt": "2026-11-23T02:55:00Z",
+        "endsAt": "2026-11-23T02:58:00Z",
+    }
+    return json.dumps({"version": "4", "alerts": [alert]}).encode()
 
 
 async def test_a_webhook_that_calls_a_nodes_alert_over_is_answered_without_a_cluster_and_closed_later(
