@@ -11,6 +11,7 @@ from sre_agent.objects import OPT_OUT, Object, name, opted_out
 from sre_agent.objects import terminating as is_terminating
 from sre_agent.run import Change, Judgement, question, refusal
 from sre_agent.times import duration_text, moment_text
+from sre_agent.tools.node_state import CordonOwner, cordon_owner, cordoned, readiness
 
 SYSTEM_NAMESPACES = "kube-*"
 UNREAD_PAUSE = timedelta(minutes=1)
@@ -120,8 +121,14 @@ def resolved(facts: Facts, change: Change) -> Judgement | None:
 
 
 def standing(facts: Facts, change: Change) -> Judgement | None:
-    """With SRE_AGENT_ALERTMANAGER_URL, what Alertmanager says of the alert now."""
+    """With SRE_AGENT_ALERTMANAGER_URL, what Alertmanager says of the alert now.
+
+    kube-prometheus calls a node's alert over as soon as the node is cordoned: where the agent did that itself, and the
+    node is still not Ready, the end of the alert says nothing.
+    """
     if facts.standing is None or facts.standing.state is AlertState.ACTIVE:
+        return None
+    if facts.standing.state is AlertState.GONE and _sick_under_our_cordon(facts):
         return None
     state, detail = facts.standing.state, facts.standing.detail
     if state is AlertState.UNKNOWN:
@@ -138,6 +145,13 @@ def standing(facts: Facts, change: Change) -> Judgement | None:
     by = f" by {detail}" if detail else ""
     ends = "an end of the silence" if state is AlertState.SILENCED else "an end of the alert that inhibits this one"
     return refusal("alertmanager", f"the alert is {state}{by}", ends, settled=True)
+
+
+def _sick_under_our_cordon(facts: Facts) -> bool:
+    node = facts.evidence.node
+    if facts.target.kind != "Node" or not node or not cordoned(node):
+        return False
+    return cordon_owner(node) is not CordonOwner.OTHERS and not readiness(node).ready
 
 
 def old_alert(facts: Facts, change: Change) -> Judgement | None:
