@@ -10,16 +10,24 @@ from datetime import datetime
 from sre_agent.run import RunRecord, RunStatus, StepRecord, StepStatus, Verdict
 
 
-def conclude(run: RunRecord, *, error: str | None, given_up: str | None = None, recorded: bool) -> RunRecord:
+def conclude(
+    run: RunRecord,
+    *,
+    error: str | None,
+    given_up: str | None = None,
+    no_cluster: str | None = None,
+    recorded: bool,
+) -> RunRecord:
     """The run with its end, summed up from its steps.
 
-    `error` is what cut it short, `given_up` why nobody takes it up again, `recorded` whether the cluster is a snapshot.
+    `error` is what cut it short, `given_up` why nobody takes it up again, `no_cluster` why there was none to look at,
+    `recorded` whether the cluster is a snapshot.
     """
     steps = run.steps
     failures = [f"{step.step}: {step.reason}" for step in steps if step.status is StepStatus.FAILED]
     unproven = [f"{step.step}: {step.reason}" for step in steps if step.status is StepStatus.UNKNOWN]
     refusals = [f"{step.step}: {step.reason}" for step in steps if _leaves_symptom(step)]
-    left = [*([given_up] if given_up else []), *unproven, *refusals]
+    left = [said for said in (given_up, no_cluster) if said] + unproven + ([] if no_cluster else refusals)
     proposed = [step.change for step in steps if step.status is StepStatus.PROPOSED and step.change]
     taken = _joined(step for step in steps if step.status is StepStatus.DONE and step.change)
     if error is not None or failures:

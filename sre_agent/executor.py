@@ -15,7 +15,9 @@ from uuid import UUID
 from sre_agent import gates, guards, records
 from sre_agent.afterwards import keep_evidence, write_up
 from sre_agent.alert import Alert
+from sre_agent.alert.standing import Standing
 from sre_agent.analysis.surroundings import look, seen
+from sre_agent.cluster.absent import WHERE_FROM, AbsentCluster
 from sre_agent.cluster.port import BARRIERS, Clock, Cluster, ClusterError, Write
 from sre_agent.conclusion import conclude, summary
 from sre_agent.draining import Settled
@@ -51,7 +53,7 @@ log = get_logger(__name__)
 class Assignment:
     """A queued run and what it is about. `scope` separates the cool-downs of a replay from all others.
 
-    `past` is what had been done before a stored run that is played again.
+    `past` is what had been done before a stored run that is played again, `standing` how its alert stood then.
     """
 
     run_id: UUID
@@ -60,6 +62,7 @@ class Assignment:
     scope: str
     mode: Mode
     past: Past | None = None
+    standing: Standing | None = None
 
 
 @dataclass(kw_only=True, slots=True)
@@ -85,6 +88,7 @@ class _Run:
     error: str | None = None
     barred: bool = False
     given_up: str | None = None
+    no_cluster: str | None = None
 
     @property
     def results(self) -> Mapping[str, Mapping[str, Any] | None]:
@@ -119,6 +123,7 @@ async def run_incident(
         settings=settings,
         clock=recorder.clock,
         recorder=recorder,
+        no_cluster=cluster.why if isinstance(cluster, AbsentCluster) else None,
     )
     try:
         if await _goes_on(run):
@@ -174,6 +179,8 @@ async def _walk(run: _Run) -> None:
 
 
 async def _bind(run: _Run) -> Target | Unbound:
+    if run.no_cluster is not None:
+        return Unbound(reason=run.no_cluster, allowed_by=WHERE_FROM)
     named, ours = run.assignment.alert.labels.get("cluster"), run.settings.cluster_name
     if named and ours is not None and named != ours:
         return Unbound(reason=f"the alert is about cluster {named}; this agent acts in {ours}")
@@ -226,8 +233,10 @@ async def _remediate(run: _Run, step: Step, call: ValidatedCall, tool: Remediati
             cluster=run.cluster,
             store=run.store,
             past=run.assignment.past,
+            standing=run.assignment.standing,
         )
         run.recorder.past(call.target.key, facts.past_actions)
+        run.recorder.stood(facts.standing)
         assessment = tool.assess(call.input, facts.evidence, context)
         run.around = run.around or seen(facts.evidence, tool, assessment)
         judgements, execution = assessment.judgements, None
@@ -304,7 +313,13 @@ async def _finish(run: _Run) -> RunRecord:
         llm_trace=tuple(run.llm_trace),
         barred=run.barred,
     )
-    record = conclude(walked, error=run.error, given_up=run.given_up, recorded=run.cluster.recorded)
+    record = conclude(
+        walked,
+        error=run.error,
+        given_up=run.given_up,
+        no_cluster=run.no_cluster,
+        recorded=run.cluster.recorded,
+    )
     if record.escalation is not None:
         run.unsaved.append(Event(payload=Escalated(reason=record.escalation)))
     await run.store.finish_run(

@@ -1,19 +1,22 @@
 """What the guards may look at: read from cluster and store once, right before a write, and again after a conflict.
 
-Called by the executor. A fact that could not be read is None, and the guard that needs it says no.
+Called by the executor. A fact that could not be read is None, or says so, and the guard that needs it says no.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import chain
 
 from sre_agent.alert import Alert
+from sre_agent.alert.standing import Standing
 from sre_agent.cluster.port import Cluster, Unavailable
 from sre_agent.evidence import Evidence, read_node, read_workload
 from sre_agent.run import Mode, StepRecord
 from sre_agent.runbook import Runbook, Step
 from sre_agent.settings import Settings
+from sre_agent.stop_switch import StopSwitch, read_switch
 from sre_agent.store import PastAction, Store
 from sre_agent.target import Target
 from sre_agent.tools.types import ToolContext
@@ -28,6 +31,7 @@ class Facts:
 
     `mode` is the mode that was asked for, before any policy. `past_actions` are this scope's actions on the same
     object, newest first, cut-off and unknown ones included. `earlier` are the records of this run's steps so far.
+    `standing` is None where Alertmanager is not asked.
     """
 
     now: datetime
@@ -40,6 +44,8 @@ class Facts:
     evidence: Evidence
     past_actions: tuple[PastAction, ...]
     earlier: tuple[StepRecord, ...]
+    switch: StopSwitch
+    standing: Standing | None
 
 
 async def gather(
@@ -51,12 +57,19 @@ async def gather(
     cluster: Cluster,
     store: Store,
     past: Past | None = None,
+    standing: Standing | None = None,
 ) -> Facts:
-    """Reads everything once; `past` is what counts beside the scope's own actions.
+    """Reads everything once, what stops the agent last; `past` is what counts beside the scope's own actions.
 
-    Raises ClusterError, or Unreachable where the store is away.
+    `standing` is how a stored run's alert stood, which is not asked again. Raises ClusterError, or Unreachable where
+    the store is away.
     """
     read = read_node if context.target.kind == "Node" else read_workload
+    evidence = await read(cluster, context.target, context.now)
+    past_actions = await _past_actions(context, scope, store, past)
+    switch, asked = await asyncio.gather(
+        read_switch(cluster, context.settings.agent_namespace), _standing(context, cluster)
+    )
     return Facts(
         now=context.now,
         settings=context.settings,
@@ -65,10 +78,21 @@ async def gather(
         runbook=context.runbook,
         step=step,
         target=context.target,
-        evidence=await read(cluster, context.target, context.now),
-        past_actions=await _past_actions(context, scope, store, past),
+        evidence=evidence,
+        past_actions=past_actions,
         earlier=context.earlier,
+        switch=switch,
+        standing=asked or standing,
     )
+
+
+async def _standing(context: ToolContext, cluster: Cluster) -> Standing | None:
+    """How the alert stands in Alertmanager; a recording is about another time than today's."""
+    if cluster.recorded or context.settings.alertmanager_url is None:
+        return None
+    from sre_agent.alertmanager import ask  # an HTTP client, which no recording needs
+
+    return await ask(context.alert, context.settings)
 
 
 async def _past_actions(context: ToolContext, scope: str, store: Store, past: Past | None) -> tuple[PastAction, ...]:

@@ -10,11 +10,14 @@ from typing import Any
 from uuid import UUID
 
 from sre_agent.alert import Alert
+from sre_agent.alert.standing import Standing
+from sre_agent.cluster.absent import AbsentCluster
 from sre_agent.cluster.playback import PlaybackCluster
+from sre_agent.cluster.port import Cluster
 from sre_agent.cluster.recorder import Answer, Rejection
 from sre_agent.decision import differences
 from sre_agent.errors import BadInput
-from sre_agent.kept_evidence.codec import action_of, alert_of, error_of, question_of, write_of
+from sre_agent.kept_evidence.codec import action_of, alert_of, error_of, question_of, standing_of, write_of
 from sre_agent.kept_evidence.recorder import FORMAT, NOT_DECIDED_UPON, decided_upon
 from sre_agent.run import Mode
 from sre_agent.settings import SETTINGS, Settings, load
@@ -27,7 +30,8 @@ class StoredRun:
     """One stored run as it can be played again.
 
     `settings` are today's for everything but decisions, `changed_settings` says (then, today) where those differ.
-    `past` is what had been done before, by target key; nothing is known of another target. `decision` is what the
+    `past` is what had been done before, by target key; nothing is known of another target. `standing` is how the
+    alert stood in Alertmanager, None where that was not asked, as earlier versions never did. `decision` is what the
     run decided (see `decision`). `missing` says what was not kept, None where all was; `later_runs` counts runs of
     the incident after this one, which left no evidence.
     """
@@ -36,11 +40,12 @@ class StoredRun:
     run_id: UUID
     alert: Alert
     mode: Mode
-    cluster: PlaybackCluster
+    cluster: Cluster
     moments: tuple[datetime, ...]
     settings: Settings
     changed_settings: Mapping[str, tuple[str | None, str | None]]
     past: Mapping[str, Sequence[PastAction]]
+    standing: Standing | None
     decision: Mapping[str, Any]
     missing: str | None
     later_runs: int
@@ -76,20 +81,28 @@ def _stored_run(kept: KeptEvidence, today: Settings) -> StoredRun:
         run_id=kept.run_id,
         alert=alert_of(record["alert"]),
         mode=Mode(record["decision"]["mode"]),
-        cluster=PlaybackCluster(
-            [_answer_of(entry, values) for entry in record["answers"]],
-            [
-                Rejection(write=write_of(entry["write"]), dry_run=entry["dry_run"], error=error_of(entry["error"]))
-                for entry in record["rejections"]
-            ],
-        ),
+        cluster=_cluster(record, values),
         moments=_moments(record["moments"]),
         settings=_settings(then, today),
         changed_settings=_changed(then, decided_upon(today)),
         past={key: [action_of(entry) for entry in known] for key, known in record["past"].items()},
+        standing=standing_of(record["standing"]) if record.get("standing") else None,
         decision=record["decision"],
         missing=kept.missing,
         later_runs=kept.later_runs,
+    )
+
+
+def _cluster(record: Mapping[str, Any], values: list[Any]) -> Cluster:
+    """What the run read, or its want of a cluster."""
+    if record.get("no_cluster") is not None:
+        return AbsentCluster(str(record["no_cluster"]))
+    return PlaybackCluster(
+        [_answer_of(entry, values) for entry in record["answers"]],
+        [
+            Rejection(write=write_of(entry["write"]), dry_run=entry["dry_run"], error=error_of(entry["error"]))
+            for entry in record["rejections"]
+        ],
     )
 
 

@@ -24,6 +24,7 @@ from sre_agent.settings.kinds import (
     SIZE,
     TEXT,
     TIME,
+    USER,
     Kind,
     number,
 )
@@ -67,6 +68,9 @@ SETTINGS: tuple[Setting, ...] = (
     _row("SRE_AGENT_NAMESPACE", NAMESPACE, "agentic", "the agent's own, denied", name="agent_namespace"),
     _row("SRE_AGENT_MONITORING_NAMESPACE", NAMESPACE, "observability", "monitoring's, denied"),
     _row("SRE_AGENT_STOP", FLAG, "off", "kill switch: on refuses every change"),
+    _row("SRE_AGENT_ALERTMANAGER_URL", BASE_URL, None, "asked before a change whether the alert is still active"),
+    _row("SRE_AGENT_ALERTMANAGER_USER", USER, None, "whom Alertmanager knows (basic authentication)"),
+    _row("SRE_AGENT_ALERTMANAGER_TOKEN", KEY, None, "that user's password; without a user, a bearer token"),
     _row("SRE_AGENT_IGNORE_ALERTS", NAMES, "Watchdog,InfoInhibitor", "alerts that open no incident"),
     _row("SRE_AGENT_HELM", HELM, "act", "what to do about objects that Helm installed"),
     _row("SRE_AGENT_SETTLE", TIME, "10m", "how long a freshly changed template is left alone"),
