@@ -40,7 +40,11 @@ NOT_DECIDED_UPON = frozenset(
         "OPENAI_MODEL",
         "SRE_AGENT_DATA_DIR",
         "SRE_AGENT_EVIDENCE_BYTES",
+        "SRE_AGENT_LISTEN",
         "SRE_AGENT_RUNBOOKS_DIR",
+        "SRE_AGENT_TLS_CERT",
+        "SRE_AGENT_TLS_KEY",
+        "SRE_AGENT_WEBHOOK_USER",
     }
 )
 """Settings of the process rather than of a decision; the mode is the run's own. Secret ones are never kept."""

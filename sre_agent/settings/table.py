@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from sre_agent.settings.kinds import (
+    ADDRESS,
     BASE_URL,
     DATABASE,
     DIRECTORY,
+    FILE,
     FLAG,
     HELM,
     KEY,
@@ -21,9 +23,11 @@ from sre_agent.settings.kinds import (
     NAMESPACE,
     NAMESPACES,
     POLICY,
+    SECRET,
     SIZE,
     TEXT,
     TIME,
+    USER,
     Kind,
     number,
 )
@@ -58,6 +62,14 @@ SETTINGS: tuple[Setting, ...] = (
     _row("AGENT_MODE", MODE, "recommend", "recommend never writes, auto writes what every guard allows"),
     _row("CLUSTER_NAME", TEXT, None, "this cluster's name; alerts that name another one are not acted on"),
     _row("LOG_LEVEL", LEVEL, "INFO", "least level that is logged"),
+    _row("SRE_AGENT_LISTEN", ADDRESS, "127.0.0.1:8080", "where `sre-agent serve` listens"),
+    _row("SRE_AGENT_WEBHOOK_USER", USER, None, "user name that Alertmanager must give (basic_auth)"),
+    _row("SRE_AGENT_WEBHOOK_PASSWORD", SECRET, None, "the password with it"),
+    _row("SRE_AGENT_WEBHOOK_TOKEN", SECRET, None, "bearer token that Alertmanager must give instead"),
+    _row("SRE_AGENT_API_TOKEN", SECRET, None, "bearer token of operators: the API, to read and to act"),
+    _row("SRE_AGENT_VIEWER_TOKEN", SECRET, None, "bearer token of viewers: the API and /metrics, to read only"),
+    _row("SRE_AGENT_TLS_CERT", FILE, None, "PEM certificate chain: the server speaks HTTPS"),
+    _row("SRE_AGENT_TLS_KEY", FILE, None, "PEM key of that certificate"),
     _row("SRE_AGENT_DATA_DIR", DIRECTORY, None, "where the embedded PostgreSQL lives"),
     _row("SRE_AGENT_RUNBOOKS_DIR", DIRECTORY, None, "your own runbooks, beside the shipped ones"),
     _row("SRE_AGENT_MODES", POLICY, None, "narrows the mode by namespace and runbook", unset=()),

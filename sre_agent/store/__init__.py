@@ -5,6 +5,7 @@ one open incident per problem and one active run per incident; nothing is writte
 took up; what happened is only ever added to.
 """
 
+from sre_agent.store.changes import Change
 from sre_agent.store.rows import (
     ActiveRun,
     Disposition,
@@ -20,6 +21,7 @@ from sre_agent.store.store import Store
 
 __all__ = [
     "ActiveRun",
+    "Change",
     "Disposition",
     "EventRow",
     "LostFence",
