@@ -186,4 +186,3 @@ async def until(condition: Any, *, seconds: float = 10.0) -> None:
     while not await condition():
         assert time.monotonic() < deadline, "it did not become true in time"
         await asyncio.sleep(0.02)
-

@@ -93,7 +93,9 @@ def _counted() -> dict[str, metrics.Counter]:
             b'{"alerts":[' + b",".join([b"1"] * (MOST_ALERTS + 1)) + b"]}", "$.alerts", id="more alerts than are taken"
         ),
         pytest.param(
-            b'{"alerts":[{"labels":{},"startsAt":"99999-01-01T00:00:00Z"}]}', "$.alerts[0].startsAt", id="a year too far"
+            b'{"alerts":[{"labels":{},"startsAt":"99999-01-01T00:00:00Z"}]}',
+            "$.alerts[0].startsAt",
+            id="a year too far",
         ),
     ],
 )
