@@ -37,8 +37,6 @@ def conclude(run: RunRecord, *, error: str | None, given_up: str | None = None, 
         planned_writes=tuple(write for change in proposed for write in change.writes),
         notes=_notes(run, taken, recorded=recorded),
         escalation="; ".join(left) if status is RunStatus.ESCALATED else None,
-        if status is RunStatus.ESCALATED
-        else None,
         retry_at=_retry_at(steps),
     )
 

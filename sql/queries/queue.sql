@@ -6,7 +6,7 @@ select incident_id, disposition, run_id
  order by place;
 
 -- name: assignment
-select r.id as run_id, r.incident_id, r.mode, r.status, r.deaths, i.scope, i.origin, i.status as incident_status,
+select r.id as run_id, r.incident_id, r.mode, r.finished_at, i.scope, i.status as incident_status,
        i.labels, i.annotations, i.fingerprint, i.latest_starts_at
   from runs r join incidents i on i.id = r.incident_id
  where r.id = %(run_id)s;

@@ -23,6 +23,7 @@ class QueuedRun:
     incident_id: int
     mode: Mode
     scope: str
+    ended: bool
     incident_status: IncidentStatus
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
@@ -36,6 +37,7 @@ class QueuedRun:
             incident_id=row["incident_id"],
             mode=Mode(row["mode"]),
             scope=row["scope"],
+            ended=row["finished_at"] is not None,
             incident_status=IncidentStatus(row["incident_status"]),
             labels=row["labels"],
             annotations=row["annotations"],
