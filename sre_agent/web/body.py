@@ -38,7 +38,7 @@ def too_long(most: int) -> Refused:
 async def read_reason(request: web.Request) -> str | None:
     """What a person says about a decision: the body {"reason": TEXT}, or none at all. Raises Refused."""
     body = await read_body(request, SMALL)
-    if not body.strip():
+    if not body:
         return None
     fields = _object(body)
     for name in fields:

@@ -23,6 +23,7 @@ _MEANINGS = {
     409: "The state of the incident forbids it.",
     413: "The body is longer than what is taken.",
     415: "The body is compressed.",
+    431: "A line of the head is too long, or there are too many headers.",
     503: "The database is away, or the server is stopping: try again.",
 }
 
@@ -166,7 +167,7 @@ def _operation(
     guarded: bool = True,
 ) -> dict[str, Any]:
     """`answer` names the schema of a 200; `guarded`: whether it may ask for a credential."""
-    refused = sorted({*errors, 401, 403} if guarded else {*errors, 403})
+    refused = sorted({*errors, 401, 403, 431} if guarded else {*errors, 403, 431})
     operation: dict[str, Any] = {
         "operationId": name,
         "summary": summary,
@@ -200,7 +201,8 @@ def _json_body(schema: str, *, required: bool) -> dict[str, Any]:
 
 
 def _parameter(name: str, place: str, schema: Schema, description: str) -> dict[str, Any]:
-    return {"name": name, "in": place, "required": place == "path", "schema": schema, "description": description}
+    parameter = {"name": name, "in": place, "required": place == "path", "schema": schema, "description": description}
+    return parameter | ({"allowEmptyValue": True} if place == "query" else {})
 
 
 def _origin() -> dict[str, Any]:

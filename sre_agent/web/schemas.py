@@ -44,16 +44,15 @@ def list_of(schema: Schema) -> Schema:
 
 _OUTCOME = {"action_taken": OPTIONAL_TEXT, "action_recommended": OPTIONAL_TEXT, "action_error": OPTIONAL_TEXT}
 
+_STORABLE: Schema = {"type": "object", "additionalProperties": {"type": "string", "pattern": "^[^\\u0000]*$"}}
+_FIRING_OR_RESOLVED: Schema = {"enum": ["firing", "resolved", None]}
+
 _PAYLOAD: Schema = {
     "type": "object",
-    "description": "The webhook body of Alertmanager (version 4). Unknown keys are ignored.",
+    "description": "The webhook body of Alertmanager (version 4). What is not named here decides nothing.",
     "properties": {
-        "version": TEXT,
-        "groupKey": TEXT,
-        "truncatedAlerts": {"type": "integer", "minimum": 0},
-        "receiver": TEXT,
-        "status": {"type": "string", "enum": ["firing", "resolved"]},
-        "externalURL": TEXT,
+        "status": {"description": "Of an alert that has none of its own: firing or resolved."},
+        "truncatedAlerts": {"description": "How many alerts the sender left out."},
         "alerts": list_of(reference("Alert")),
     },
     "required": ["alerts"],
@@ -61,16 +60,17 @@ _PAYLOAD: Schema = {
 
 _ALERT: Schema = {
     "type": "object",
+    "description": "One bad alert does not lose the others of its body: it is counted and logged.",
     "properties": {
-        "status": {"type": "string", "enum": ["firing", "resolved"]},
-        "labels": STRINGS,
-        "annotations": STRINGS,
-        "startsAt": TIME,
-        "endsAt": TIME,
-        "generatorURL": TEXT,
-        "fingerprint": TEXT,
+        "status": _FIRING_OR_RESOLVED,
+        "labels": _STORABLE,
+        "annotations": {"anyOf": [_STORABLE, {"type": "null"}]},
+        "startsAt": OPTIONAL_TIME,
+        "endsAt": OPTIONAL_TIME,
+        "generatorURL": {"description": "Where the alert comes from."},
+        "fingerprint": {"description": "Shown as it is given; without one it is computed from the labels."},
     },
-    "required": ["status", "labels"],
+    "required": ["labels"],
 }
 
 _REASON: Schema = {

@@ -158,7 +158,7 @@ async def test_beyond_loopback_what_has_no_credential_is_shut(serve: Serve) -> N
 
 def test_beyond_loopback_without_any_credential_it_does_not_start() -> None:
     settings = load({"HOME": "/"})
-    with pytest.raises(BadInput, match="SRE_AGENT_WEBHOOK_TOKEN .* --insecure"):
+    with pytest.raises(BadInput, match=r"SRE_AGENT_WEBHOOK_TOKEN .* --insecure"):
         Access.of(settings, loopback=False, insecure=False).require_some_key()
     Access.of(settings, loopback=True, insecure=False).require_some_key()
     insecure = Access.of(settings, loopback=False, insecure=True)

@@ -166,7 +166,7 @@ async def test_what_is_over_cannot_be_suppressed(server: Served) -> None:
     assert incident.status is IncidentStatus.RESOLVED
 
 
-@pytest.mark.parametrize("body", ["", "{}", '{"reason": null}', '{"reason": "  "}', " "])
+@pytest.mark.parametrize("body", ["", "{}", '{"reason": null}', '{"reason": "  "}'])
 async def test_a_reason_may_be_left_out(server: Served, body: str) -> None:
     await server.deliver(payload())
     (found,) = await listed(server)
@@ -177,6 +177,7 @@ async def test_a_reason_may_be_left_out(server: Served, body: str) -> None:
     ("body", "path"),
     [
         ("x", "$"),
+        (" ", "$"),
         ("[]", "$"),
         ("[" * 10_000, "$"),
         ('{"reason": 7}', "$.reason"),
