@@ -9,6 +9,7 @@ An event `reload` says that this was too much: read the list anew.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 
 from aiohttp import web
@@ -23,6 +24,8 @@ from sre_agent.web.parameters import origin_asked, whole
 from sre_agent.web.site import site_of
 
 HEARTBEAT_SECONDS = 15.0
+LOOK_SECONDS = 1.0
+"""How soon a watcher that has gone makes room for another one."""
 RETRY_MILLISECONDS = 2000
 CONTENT_TYPE = "text/event-stream"
 _OPENING = f"retry: {RETRY_MILLISECONDS}\n\n"
@@ -47,7 +50,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
             await response.write(_OPENING.encode())
             if missed is None:
                 await response.write(_RELOAD.encode())
-            async for text in _texts(watcher, missed or (), origin):
+            async for text in _texts(request, watcher, missed or (), origin):
                 await response.write(text.encode())
     except Full as full:
         raise Refused(503, str(full), headers={"Retry-After": "30"}) from None
@@ -56,22 +59,30 @@ async def stream(request: web.Request) -> web.StreamResponse:
     return response
 
 
-async def _texts(watcher: Watcher, missed: Sequence[Change], origin: Origin) -> AsyncIterator[str]:
+async def _texts(
+    request: web.Request, watcher: Watcher, missed: Sequence[Change], origin: Origin
+) -> AsyncIterator[str]:
     """What a stream says: what was missed, then what comes, to its end."""
     for change in missed:
         if change.origin is origin:
             yield _text(change)
-    while True:
+    spoke = time.monotonic()
+    while request.transport is not None:
         try:
-            async with asyncio.timeout(HEARTBEAT_SECONDS):
-                change_or_end = await watcher.waiting.get()
+            async with asyncio.timeout(LOOK_SECONDS):
+                told = await watcher.waiting.get()
         except TimeoutError:
-            yield _HEARTBEAT
-            continue
-        if change_or_end is None:
-            return
-        if change_or_end.origin is origin:
-            yield _text(change_or_end)
+            if time.monotonic() - spoke < HEARTBEAT_SECONDS:
+                continue
+            text = _HEARTBEAT
+        else:
+            if told is None:
+                return
+            if told.origin is not origin:
+                continue
+            text = _text(told)
+        spoke = time.monotonic()
+        yield text
 
 
 def _text(change: Change) -> str:
