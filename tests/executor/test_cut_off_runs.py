@@ -133,7 +133,7 @@ async def begin(example: str, store: Store) -> Case:
 
 
 def sent(cluster: SnapshotCluster, incident_id: int) -> list[str]:
-    """What the cluster accepted, in an order of its own; a cordon's mark names its incident, which no two runs share."""
+    """What the cluster accepted, in an order of its own; the number of an incident, which no two runs share, is N."""
     return sorted(str(without_uid(write)).replace(f"'{incident_id}'", "'N'") for write in cluster.accepted_writes)
 
 
