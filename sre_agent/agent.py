@@ -4,13 +4,14 @@ Called by every command that runs or shows something. Importing it does no work.
 """
 
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sre_agent import embedded_postgres, lint
+from sre_agent.cluster.port import Cluster
 from sre_agent.errors import BadInput
 from sre_agent.planner.port import Planner
 from sre_agent.planner.scripted import ScriptedPlanner
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from sre_agent.cluster.live import LiveCluster
 
 POSTGRES_DIRECTORY = "postgres"
+SERVING_CONNECTIONS = 8
+"""To the database, beside those of the queue: requests and runs share them."""
 KUBECONFIG = Path("~/.kube/config")
 
 
@@ -36,6 +39,22 @@ class Agent:
     planner: Planner
     runbooks: Runbooks
     settings: Settings
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Service:
+    """What a serving process holds. `runbooks` says which are current; `place` is the cluster in words.
+
+    `database` is the conninfo that leads to the store.
+    """
+
+    store: Store
+    planner: Planner
+    runbooks: Callable[[], Runbooks]
+    cluster: Cluster
+    place: str
+    settings: Settings
+    database: str
 
 
 @contextmanager
@@ -59,15 +78,41 @@ async def open_agent(settings: Settings, *, runbooks: Runbooks) -> AsyncIterator
 
 
 @asynccontextmanager
+async def open_service(
+    settings: Settings, *, runbooks: Callable[[], Runbooks], cluster: Cluster, place: str, migrating: bool
+) -> AsyncIterator[Service]:
+    """Opens what a serving process holds. Raises Unreachable where the database is away, or its schema is not current.
+
+    `migrating`: whether a schema that is not current is made so.
+    """
+    with database(settings) as conninfo:
+        await _prepare(conninfo, migrating=migrating or settings.database_url is None)
+        async with Store.open(conninfo, max_size=SERVING_CONNECTIONS) as store:
+            yield Service(
+                store=store,
+                planner=ScriptedPlanner(),
+                runbooks=runbooks,
+                cluster=cluster,
+                place=place,
+                settings=settings,
+                database=conninfo,
+            )
+
+
+@asynccontextmanager
 async def open_store(settings: Settings) -> AsyncIterator[Store]:
     """Opens the store on a current schema: the embedded one is migrated, another one must be already."""
     with database(settings) as conninfo:
-        if settings.database_url is None:
-            await migrate(conninfo)
-        else:
-            await require_current(conninfo)
+        await _prepare(conninfo, migrating=settings.database_url is None)
         async with Store.open(conninfo) as store:
             yield store
+
+
+async def _prepare(conninfo: str, *, migrating: bool) -> None:
+    if migrating:
+        await migrate(conninfo)
+    else:
+        await require_current(conninfo)
 
 
 @asynccontextmanager

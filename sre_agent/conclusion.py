@@ -10,22 +10,26 @@ from datetime import datetime
 from sre_agent.run import Judgement, RunRecord, RunStatus, StepRecord, StepStatus, Tells, Verdict
 
 
-def conclude(run: RunRecord, *, error: str | None, recorded: bool, told_by: int | None = None) -> RunRecord:
+def conclude(
+    run: RunRecord, *, error: str | None, given_up: str | None = None, recorded: bool, told_by: int | None = None
+) -> RunRecord:
     """The run with its end, summed up from its steps.
 
-    `error` is what cut it short, `recorded` whether the cluster is a snapshot. `told_by` is the incident that told a
-    person of the brake of the whole cluster which this run met: then it is put off without escalating.
+    `error` is what cut it short, `given_up` why nobody takes it up again, `recorded` whether the cluster is a snapshot.
+    `told_by` is the incident that told a person of the brake of the whole cluster which this run met: then it is put
+    off without escalating.
     """
     steps = run.steps
     failures = [f"{step.step}: {step.reason}" for step in steps if step.status is StepStatus.FAILED]
     unproven = [f"{step.step}: {step.reason}" for step in steps if step.status is StepStatus.UNKNOWN]
     silent = {Tells.NOBODY, Tells.ONCE} if told_by is not None else {Tells.NOBODY}
     refusals = [f"{step.step}: {step.reason}" for step in steps if _tells(step) not in {None, *silent}]
+    left = [*([given_up] if given_up else []), *unproven, *refusals]
     proposed = [step.change for step in steps if step.status is StepStatus.PROPOSED and step.change]
     taken = _joined(step for step in steps if step.status is StepStatus.DONE and step.change)
     if error is not None or failures:
         status = RunStatus.FAILED
-    elif unproven or refusals:
+    elif left:
         status = RunStatus.ESCALATED
     else:
         status = RunStatus.SUCCEEDED
@@ -34,13 +38,13 @@ def conclude(run: RunRecord, *, error: str | None, recorded: bool, told_by: int 
         status=status,
         action_taken=taken,
         action_recommended=_joined(step for step in steps if step.status is StepStatus.PROPOSED),
-        action_error="; ".join(([error] if error else []) + failures + unproven) or None,
+        action_error="; ".join([said for said in (error, given_up) if said] + failures + unproven) or None,
         planned_writes=tuple(write for change in proposed for write in change.writes),
         notes=(
             *(_put_off(steps, told_by) if status is RunStatus.SUCCEEDED else ()),
             *_notes(run, taken, recorded=recorded),
         ),
-        escalation="; ".join(unproven + refusals) if status is RunStatus.ESCALATED else None,
+        escalation="; ".join(left) if status is RunStatus.ESCALATED else None,
         retry_at=_retry_at(steps),
     )
 

@@ -5,10 +5,11 @@ allow; the intent is committed before the first byte leaves; what became of it i
 bound here, by code, once.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from time import monotonic
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -25,13 +26,15 @@ from sre_agent.execution import Execution, event_about, execute, outcome_of
 from sre_agent.facts import Ground, Past, PastBrakes, gather, limits
 from sre_agent.guards.brakes import CALM, refused
 from sre_agent.kept_evidence import RunRecorder
+from sre_agent.leave import leave_for
 from sre_agent.log import get_logger
 from sre_agent.planner.port import Planner
+from sre_agent.resumption import look_back
 from sre_agent.routing import Route, route
 from sre_agent.run import Change, Mode, Outcome, RunRecord, RunStatus, StepRecord, StepStatus, Verdict, worst
 from sre_agent.runbook import Runbooks, Step
 from sre_agent.settings import Settings
-from sre_agent.store import ActiveRun, Braked, Limits, LostFence, Store
+from sre_agent.store import ActiveRun, Braked, LostFence, Store
 from sre_agent.store.history_rows import Surroundings
 from sre_agent.target import Target, Unbound, bind
 from sre_agent.tools.registry import TOOLS, actionable, subject_of_runbook
@@ -41,8 +44,8 @@ from sre_agent.tools.validate import Rejected, ValidatedCall, validate
 CONFLICT_TRIES = 3
 """How often a change is judged again after somebody else changed the object first."""
 
-LEAVE_SECONDS = 2.0
-"""How old the leave to send a request may be when it is sent."""
+DEATHS = 3
+"""So many workers may die on one run before nobody takes it up any more."""
 
 log = get_logger(__name__)
 
@@ -76,6 +79,8 @@ class _Run:
     planner: Planner
     settings: Settings
     clock: Clock
+    now: Clock
+    """The clock for what is not decided upon: its readings are not recorded."""
     recorder: RunRecorder
 
     target: Target | None = None
@@ -86,6 +91,7 @@ class _Run:
     unsaved: list[Event] = field(default_factory=list)
     error: str | None = None
     barred: bool = False
+    given_up: str | None = None
 
     @property
     def results(self) -> Mapping[str, Mapping[str, Any] | None]:
@@ -120,11 +126,16 @@ async def run_incident(
         planner=planner,
         settings=settings,
         clock=recorder.clock,
+        now=clock,
         recorder=recorder,
     )
     try:
-        await _walk(run)
+        if await _goes_on(run):
+            await _walk(run)
     except (LostFence, Unreachable):
+        raise
+    except asyncio.CancelledError:
+        await asyncio.shield(store.queue.hand_back(run.active))
         raise
     except ClusterError as error:
         run.error = f"what the alert is about could not be looked up: {error}"
@@ -139,12 +150,29 @@ async def run_incident(
     return replace(record, analysis_markdown=analysis)
 
 
+async def _goes_on(run: _Run) -> bool:
+    """A run that was cut off goes on from its records, unless too many workers have died on it."""
+    if run.active.attempt == 1:
+        return True
+    if run.active.deaths >= DEATHS:
+        run.given_up = f"{run.active.deaths} workers ended while they were at work on this run; it is not tried again"
+        return False
+    so_far = await look_back(run.active, store=run.store, cluster=run.cluster, clock=run.clock)
+    run.steps.extend(so_far.steps.values())
+    run.writes.extend(so_far.writes)
+    run.unsaved.extend(records.step_taken(step) for step in run.steps if step.step not in so_far.told)
+    return True
+
+
 async def _walk(run: _Run) -> None:
     """Bind the target, then take the steps in order. Without a target every step is refused with the reason."""
     bound = await _bind(run)
     if isinstance(bound, Target):
         run.target = bound
+    finished = {step.step for step in run.steps}
     for step in run.route.runbook.workflow:
+        if step.name in finished:
+            continue
         if isinstance(bound, Unbound):
             record = records.unbound(step, bound)
         else:
@@ -216,17 +244,17 @@ async def _remediate(run: _Run, step: Step, call: ValidatedCall, tool: Remediati
             judgements += guards.judge(facts, assessment.change)
             if worst(judgements) is Verdict.ALLOW:
                 try:
-                    execution = await _act(run, assessment.change)
+                    execution = await _act(run, step, assessment.change)
                 except Braked as braked:
-                    judgements += (refused(braked, run.clock()),)
+                    judgements += (refused(braked, run.now()),)
         if execution is None or not execution.conflict:
             break
     if execution is not None and execution.held is not None:
-        judgements += (refused(execution.held, run.clock()),)
+        judgements += (refused(execution.held, run.now()),)
     return records.judged(step, call, assessment, judgements, execution)
 
 
-async def _act(run: _Run, change: Change) -> Execution:
+async def _act(run: _Run, step: Step, change: Change) -> Execution:
     """Commits the intent with everything read before it, sends the change, always records the outcome.
 
     Raises Braked where another process was faster, and then nothing is committed or sent.
@@ -234,7 +262,7 @@ async def _act(run: _Run, change: Change) -> Execution:
     held_to = limits(run.settings, run.ground.actionable)
     action_id = await run.store.record_intent(
         run.active,
-        records.new_action(change),
+        records.new_action(step.name, change),
         [*run.unsaved, records.intent(change)],
         scope=run.assignment.scope,
         cluster=run.settings.cluster,
@@ -243,8 +271,15 @@ async def _act(run: _Run, change: Change) -> Execution:
     )
     run.unsaved.clear()
 
-    async def leave() -> None:
-        await _require_leave(run, action_id, held_to)
+    leave = leave_for(
+        run.active,
+        action_id,
+        change,
+        store=run.store,
+        scope=run.assignment.scope,
+        open_for=held_to.open_for,
+        clock=run.now,
+    )
 
     async def settle(pod: Settled) -> None:
         await run.store.settle_eviction(
@@ -271,20 +306,6 @@ async def _act(run: _Run, change: Change) -> Execution:
     if execution.outcome is Outcome.DONE:
         await _tell_cluster(run, change, execution)
     return execution
-
-
-async def _require_leave(run: _Run, action_id: int, held_to: Limits) -> None:
-    """Whether a request may leave this very moment: the run still ours, no pause. Raises LostFence, Braked.
-
-    A process may be stopped for minutes at any point; an answer that is not fresh when it arrives is asked for again.
-    """
-    while True:
-        asked_at = monotonic()
-        await run.store.brakes.require_leave(
-            run.active, action_id, scope=run.assignment.scope, open_for=held_to.open_for, now=run.clock()
-        )
-        if monotonic() - asked_at < LEAVE_SECONDS:
-            return
 
 
 async def _tell_cluster(run: _Run, change: Change, execution: Execution) -> None:
@@ -334,19 +355,14 @@ async def _finish(run: _Run) -> RunRecord:
 
 async def _conclude(run: _Run, walked: RunRecord) -> RunRecord:
     """What the run came to; of the runs that a brake of the whole cluster holds, one escalates for all."""
-    record = conclude(walked, error=run.error, recorded=run.cluster.recorded)
-    rule = brake_to_tell(run.steps)
+    conclusion = partial(conclude, walked, error=run.error, given_up=run.given_up, recorded=run.cluster.recorded)
+    record, rule = conclusion(), brake_to_tell(run.steps)
     if rule is None or record.status is not RunStatus.ESCALATED:
         return record
-    tells, told_by = await run.store.brakes.tell(
-        rule,
-        run.active,
-        scope=run.assignment.scope,
-        cluster=run.settings.cluster,
-        calm=CALM,
-        now=run.clock(),
+    told_by = await run.store.brakes.tell(
+        rule, run.active, scope=run.assignment.scope, cluster=run.settings.cluster, calm=CALM, now=run.now()
     )
-    return record if tells else conclude(walked, error=run.error, recorded=run.cluster.recorded, told_by=told_by)
+    return record if told_by == record.incident_id else conclusion(told_by=told_by)
 
 
 def _ground(assignment: Assignment, runbooks: Runbooks) -> Ground:

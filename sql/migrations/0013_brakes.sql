@@ -8,7 +8,7 @@
 -- An action counts as a write unless it failed: then it changed nothing. Actions of one run with the same tool on the
 -- same target are one write, so that a drain that was cut off may go on. An intent without an outcome holds its target,
 -- its namespace and the drain for `open_for` at most: until then whoever takes its run up says what became of it, and
--- after that the process that committed it sends nothing more (`may_send`).
+-- after that the process that committed it sends nothing more (query `may_send`).
 
 create table pauses (
     id         bigserial   primary key,

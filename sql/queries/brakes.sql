@@ -43,7 +43,7 @@ select coalesce((
              from runs r
             where r.id = %(run_id)s and r.attempt = %(attempt)s and r.status = 'running'), false) as held,
        coalesce((
-           select a.intended_at > %(now)s - %(open_for)s
+           select a.intended_at > %(now)s - %(within)s
              from actions a
             where a.id = %(action_id)s and a.run_id = %(run_id)s and a.status = 'intended'), false) as current,
        p.id as pause_id, p.until
@@ -55,7 +55,7 @@ select coalesce((
             order by s.until desc nulls first limit 1) p on true;
 
 -- name: tell_brake
--- Whether this run is the one that tells a person of the brake: the first since it was calm, also when it asks again.
+-- The incident that tells a person of the brake: the first that met it since it was calm, and that one's later runs not.
 insert into brake_episodes as e (scope, cluster, rule, run_id, incident_id, began_at, seen_at)
 values (%(scope)s, %(cluster)s, %(rule)s, %(run_id)s, %(incident_id)s, %(now)s, %(now)s)
 on conflict (scope, cluster, rule) do update
@@ -71,10 +71,21 @@ values (%(now)s, %(until)s, %(by)s, %(reason)s)
 returning id, since, until, paused_by, reason;
 
 -- name: resume
-update pauses
-   set resumed_at = %(now)s, resumed_by = %(by)s
- where id in (select id from standing_pauses(%(now)s))
-returning id, since, until, paused_by, reason;
+with ended as (
+    update pauses
+       set resumed_at = %(now)s, resumed_by = %(by)s
+     where id in (select id from standing_pauses(%(now)s))
+    returning id, since, until, paused_by, reason),
+due as (
+    update runs r
+       set retry_at = %(now)s
+     where r.retry_at > %(now)s and r.finished_at is not null
+       and exists (select from ended)
+       and exists (
+           select from incident_events e
+            where e.incident_id = r.incident_id and e.run_id = r.id and e.event_type = 'step'
+              and e.payload @> '{"judgements": [{"rule": "pause"}]}'))
+select id, since, until, paused_by, reason from ended order by id;
 
 -- name: brake_episodes
 select rule, incident_id, began_at, seen_at

@@ -3,11 +3,27 @@
 -- takes.
 
 -- name: start_run
+-- Whoever held a run that is taken over did not hand it back.
 update runs
    set status = 'running', attempt = attempt + 1, started_at = coalesce(started_at, %(now)s),
-       touched_at = clock_timestamp()
+       deaths = deaths + (status = 'running')::integer, touched_at = clock_timestamp()
  where id = %(run_id)s and status in ('queued', 'running')
-returning id, incident_id, attempt;
+returning id, incident_id, attempt, deaths;
+
+-- name: steps_so_far
+-- The steps that earlier attempts at a run have stored, in their order.
+select payload from incident_events
+ where incident_id = %(incident_id)s and run_id = %(run_id)s and event_type = 'step'
+ order by seq;
+
+-- name: intents_so_far
+select id, tool, action, value, near_limit, status, detail, body, intended_at
+  from actions
+ where incident_id = %(incident_id)s and run_id = %(run_id)s
+ order by id;
+
+-- name: evictions_so_far
+select namespace, pod, status from evictions where action_id = %(action_id)s order by place;
 
 -- name: finish_run
 with held as (

@@ -24,11 +24,12 @@ class Effect(StrEnum):
     TOOK = "took effect"
     NEVER = "is not there and can no longer arrive"
     UNSEEN = "was not there when it was looked up, and may still arrive"
+    UNREAD = "could not be looked up"
 
 
 async def look_up(cluster: Cluster, write: Write, *, looks: int = LOOKS) -> Effect:
     """Reads the object of a write until it is clear what became of it, `looks` times. Never raises ClusterError."""
-    effect = Effect.UNSEEN
+    effect = Effect.UNREAD
     for look in range(looks):
         if look:
             await asyncio.sleep(PAUSE_SECONDS)

@@ -49,12 +49,12 @@ class Brakes:
         )
 
     async def require_leave(
-        self, run: ActiveRun, action_id: int, *, scope: str, open_for: timedelta, now: datetime
+        self, run: ActiveRun, action_id: int, *, scope: str, within: timedelta, now: datetime
     ) -> None:
         """Returns where a request of this intent may leave now.
 
-        Raises LostFence where somebody else took the run up, or the intent is so old that it holds nothing any more;
-        Braked where a pause stands.
+        Raises LostFence where somebody else took the run up; Braked where a pause stands, and where the intent was
+        committed longer ago than `within` or has an outcome already.
         """
         (row,) = await self._database.rows(
             "may_send",
@@ -62,20 +62,18 @@ class Brakes:
             attempt=run.attempt,
             action_id=action_id,
             scope=indexed(scope),
-            open_for=open_for,
+            within=within,
             now=now,
         )
         if not row["held"]:
             raise LostFence(f"run {run.id} was taken over or has ended (attempt {run.attempt} no longer holds it)")
         if not row["current"]:
-            raise LostFence(f"intent {action_id} of run {run.id} is too old or has an outcome: nothing is sent for it")
+            raise Braked("late", "it could not be sent in time after it was decided; others may be at work since")
         if row["pause_id"] is not None:
             raise Braked("pause", "paused before it was sent", row["until"])
 
-    async def tell(
-        self, rule: str, run: ActiveRun, *, scope: str, cluster: str, calm: timedelta, now: datetime
-    ) -> tuple[bool, int]:
-        """Whether this run is to tell a person of a brake, and the incident that does: the first that met it.
+    async def tell(self, rule: str, run: ActiveRun, *, scope: str, cluster: str, calm: timedelta, now: datetime) -> int:
+        """The incident that tells a person of a brake which this run met: its own where it is the first.
 
         A brake that no run met for `calm` begins anew. Asked again, a run gets the same answer.
         """
@@ -89,7 +87,8 @@ class Brakes:
             calm=calm,
             now=now,
         )
-        return row["tells"], row["incident_id"]
+        told_by: int = row["incident_id"]
+        return told_by
 
     async def pause(self, *, by: str, reason: str | None, until: datetime | None, now: datetime) -> Pause:
         """Stops every live change of every process on this database. Pauses add up; `resume` ends all."""
@@ -98,7 +97,10 @@ class Brakes:
         return Pause.from_row(row)
 
     async def resume(self, *, by: str, now: datetime) -> Sequence[Pause]:
-        """Ends every pause that stands, and returns them; empty where there was none."""
+        """Ends every pause that stands, and returns them; empty where there was none.
+
+        What was put off because of them is due now, not when their end or the next look would have come.
+        """
         return [Pause.from_row(row) for row in await self._database.rows("resume", by=name_column(by), now=now)]
 
     async def episodes(self, *, cluster: str) -> Sequence[Episode]:

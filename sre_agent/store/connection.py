@@ -120,6 +120,11 @@ async def _configure(connection: Connection) -> None:
     await connection.execute(query("configure_session"))
 
 
+async def enter_jobs(connection: AsyncConnection[Any]) -> None:
+    """Makes a connection one of the queue's, whose tables stand in a schema of their own."""
+    await connection.execute(query("use_jobs"))
+
+
 def _options(conninfo: str) -> dict[str, Any]:
     options: dict[str, Any] = {
         "autocommit": True,

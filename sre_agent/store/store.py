@@ -22,6 +22,7 @@ from sre_agent.store.brakes import Brakes
 from sre_agent.store.columns import incident_columns, name_column, problem_columns
 from sre_agent.store.connection import Pool, open_pool, place, reaching
 from sre_agent.store.database import Database
+from sre_agent.store.event_json import as_json
 from sre_agent.store.evidence import EvidenceStore
 from sre_agent.store.history import History
 from sre_agent.store.migrations import MigrationState, read_migrations, statuses
@@ -38,7 +39,9 @@ from sre_agent.store.rows import (
     Row,
     incident_from_row,
 )
+from sre_agent.store.run_queue import RunQueue
 from sre_agent.store.values import indexed, parameters
+from sre_agent.store.webhooks import Webhooks
 
 ENDS = frozenset(
     {
@@ -64,6 +67,8 @@ class Store:
         self.history = History(database)
         self.evidence = EvidenceStore(database=database)
         self.brakes = Brakes(database)
+        self.webhooks = Webhooks(database=database)
+        self.queue = RunQueue(database=database)
 
     @classmethod
     @asynccontextmanager
@@ -84,8 +89,8 @@ class Store:
             "receive",
             alert=incident_columns(new),
             runbook_sha256=new.runbook_sha256,
-            received=_as_json([received]),
-            suppressed=_as_json([Event(payload=suppressed)]),
+            received=as_json([received]),
+            suppressed=as_json([Event(payload=suppressed)]),
             superseded=_superseded(),
             now=now,
             cooldown=cooldown,
@@ -94,7 +99,7 @@ class Store:
 
     async def note(self, problem: Problem, received: Event, *, now: datetime) -> int | None:
         """Appends an alert to the incident that it would join, and moves only `updated_at`; None where none is open."""
-        rows = await self._rows("note", alert=problem_columns(problem), received=_as_json([received]), now=now)
+        rows = await self._rows("note", alert=problem_columns(problem), received=as_json([received]), now=now)
         return _incident_id(rows)
 
     async def resolve(self, problem: Problem, *, now: datetime, by: str, reason: str) -> int | None:
@@ -106,7 +111,7 @@ class Store:
             "resolve",
             alert=problem_columns(problem),
             by=by,
-            resolved=_as_json([Event(payload=Resolved(by=by, reason=reason))]),
+            resolved=as_json([Event(payload=Resolved(by=by, reason=reason))]),
             superseded=_superseded(),
             now=now,
         )
@@ -156,7 +161,7 @@ class Store:
             evictions=[dict(pod) for pod in action.evictions],
             limits=limits.as_json(),
             now=now,
-            events=_as_json(events),
+            events=as_json(events),
         )
         if row["braked_by"] is not None:
             raise braked_meanwhile(row["braked_by"], row["retry_at"])
@@ -182,7 +187,7 @@ class Store:
             outcome=outcome,
             detail=_text(detail),
             now=now,
-            events=_as_json(events),
+            events=as_json(events),
         )
         if not rows:
             raise SreAgentError(f"run {run.id} has no recorded intent {action_id} to record an outcome for")
@@ -237,7 +242,7 @@ class Store:
             retry_at=retry_at,
             finished_at=None if status is RunStatus.WAITING_APPROVAL else now,
             now=now,
-            events=_as_json(events),
+            events=as_json(events),
         )
         _require_fence(run, rows)
 
@@ -278,22 +283,12 @@ class Store:
 
 def _superseded() -> list[dict[str, Any]]:
     """What is appended to the incident of another replay that is closed."""
-    return _as_json([Event(payload=Resolved(by="replay", reason="another replay of this alert began"))])
+    return as_json([Event(payload=Resolved(by="replay", reason="another replay of this alert began"))])
 
 
 def _incident_id(rows: Sequence[Row]) -> int | None:
     incident_id: int | None = rows[0]["incident_id"]
     return incident_id
-
-
-def _as_json(events: Sequence[Event]) -> list[dict[str, Any]]:
-    return [{"type": event.type, "payload": _payload(event)} for event in events]
-
-
-def _payload(event: Event) -> dict[str, Any]:
-    """The payload as it is kept: no secret reaches the database."""
-    kept: dict[str, Any] = redact(event.as_json())
-    return kept
 
 
 def _text(text: str | None) -> str | None:

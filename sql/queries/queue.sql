@@ -1,0 +1,99 @@
+-- What waits, what is at work, what was left behind. The jobs themselves are Procrastinate's; `runs` says what is true.
+
+-- name: take_in
+select incident_id, disposition, run_id
+  from take_in(bodies => %(bodies)s, alerts => %(alerts)s, moment => %(now)s, cooldown => %(cooldown)s)
+ order by place;
+
+-- name: assignment
+select r.id as run_id, r.incident_id, r.mode, r.status, r.deaths, i.scope, i.origin, i.status as incident_status,
+       i.labels, i.annotations, i.fingerprint, i.latest_starts_at
+  from runs r join incidents i on i.id = r.incident_id
+ where r.id = %(run_id)s;
+
+-- name: hand_back
+update runs
+   set status = 'queued', touched_at = clock_timestamp()
+ where id = %(run_id)s and attempt = %(attempt)s and status = 'running'
+returning id;
+
+-- name: cancel_run
+-- What it was queued for is over before anybody began.
+update runs
+   set status = 'cancelled', finished_at = %(now)s, touched_at = clock_timestamp()
+ where id = %(run_id)s and status in ('queued', 'running')
+returning id;
+
+-- name: take_back_jobs
+-- Jobs whose worker is silent, or whose own worker no longer knows of them: they wait for another one. `held` are those
+-- that worker `own` is at work on; one that it has just fetched may not be among them yet. In parts, and past what
+-- somebody else is taking back at this moment.
+with stalled as (
+    select j.id
+      from jobs.procrastinate_jobs j
+      left join jobs.procrastinate_workers w on w.id = j.worker_id
+     where j.status = 'doing'
+       and (w.id is null
+            or w.last_heartbeat < clock_timestamp() - %(silence)s::interval
+            or (w.id = %(own)s and j.id <> all (%(held)s::bigint[])
+                and not exists (
+                    select from jobs.procrastinate_events e
+                     where e.job_id = j.id and e.type = 'started'
+                       and e.at > clock_timestamp() - interval '10 seconds')))
+     order by j.id
+     limit 100
+       for update of j skip locked)
+update jobs.procrastinate_jobs j
+   set status = 'todo', attempts = attempts + 1, worker_id = null
+  from stalled
+ where j.id = stalled.id
+returning j.id;
+
+-- name: wake_workers
+select pg_notify('procrastinate_queue_v1#runs', '{"type": "job_inserted", "job_id": 0}');
+
+-- name: queue_due_runs
+-- A run that could not act for a reason that has passed is followed by another one, unless one came already.
+with due as (
+    select distinct on (r.incident_id) r.incident_id, r.runbook_id, r.runbook_sha256, r.mode, r.retry_at
+      from runs r
+      join incidents i on i.id = r.incident_id
+     where r.retry_at <= %(now)s and r.finished_at is not null
+       and i.origin = 'live' and i.status = 'open'
+       and not exists (select from runs later where later.incident_id = r.incident_id and later.queued_at > r.queued_at)
+     order by r.incident_id
+     limit 100),
+queued as (
+    insert into runs (incident_id, runbook_id, runbook_sha256, mode, queued_at, requested_by)
+    select incident_id, runbook_id, runbook_sha256, mode, %(now)s, 'retry' from due
+    on conflict do nothing
+    returning id)
+select count(*) as runs, defer_runs(array_agg(id)) from queued having count(*) > 0;
+
+-- name: queue_lost_runs
+-- Live runs that no job stands for: what a command line left when it ended. Its own process may be at work on a long
+-- drain, so it is given time; whoever comes later has the fence.
+with lost as (
+    select r.id
+      from runs r
+      join incidents i on i.id = r.incident_id
+     where r.status in ('queued', 'running') and i.origin = 'live'
+       and r.touched_at < clock_timestamp() - %(patience)s::interval
+       and not exists (
+           select from jobs.procrastinate_jobs j
+            where j.status in ('todo', 'doing') and j.args ->> 'run_id' = r.id::text)
+     order by r.touched_at
+     limit 100
+       for update of r skip locked),
+touched as (
+    update runs r set touched_at = clock_timestamp() from lost where r.id = lost.id returning r.id)
+select count(*) as runs, defer_runs(array_agg(id)) from touched having count(*) > 0;
+
+-- name: queue_state
+select count(*) filter (where status = 'queued') as queued,
+       count(*) filter (where status = 'running') as running,
+       min(queued_at) filter (where status = 'queued') as oldest_queued_at,
+       min(started_at) filter (where status = 'running') as oldest_started_at,
+       (select max(received_at) from webhooks) as last_webhook_at
+  from runs
+ where status in ('queued', 'running');

@@ -1,0 +1,119 @@
+"""Queued runs of a server as jobs of Procrastinate, in the schema `jobs` of the store's database.
+
+Called by the worker. A job is made by the commit that queues its run (`take_in`); it only says that the run is due,
+`runs` says what is true. Protects one rule: a job that did not come to its end waits again.
+"""
+
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from uuid import UUID
+
+from procrastinate import App, JobContext, PsycopgConnector, RetryStrategy
+from procrastinate.exceptions import ConnectorException
+from procrastinate.jobs import DeleteJobCondition
+from procrastinate.worker import Worker
+
+from sre_agent.errors import Unreachable
+from sre_agent.log import get_logger
+from sre_agent.store.connection import enter_jobs, place
+
+QUEUE = "runs"
+RUN = "run"
+UPKEEP = "upkeep"
+EVERY_MINUTE = "* * * * *"
+
+POLL_SECONDS = 0.5
+"""How often a worker looks although nothing was announced: an announcement may be lost."""
+
+HEARTBEAT_SECONDS = 10.0
+SILENCE = timedelta(seconds=30)
+"""A worker that was silent for so long is taken for dead, and its jobs are free."""
+
+CONNECTIONS = 4
+
+log = get_logger(__name__)
+
+
+class JobWorker:
+    """One worker of the queue: takes jobs, at most `concurrency` at once, and gives each run to `execute`.
+
+    `execute` returns when the run needs this job no more; what it raises makes the job wait again. `upkeep` is called
+    once a minute by one of all workers.
+    """
+
+    def __init__(
+        self,
+        conninfo: str,
+        *,
+        concurrency: int,
+        grace: float,
+        execute: Callable[[UUID], Awaitable[None]],
+        upkeep: Callable[[], Awaitable[None]],
+    ) -> None:
+        connector = PsycopgConnector(
+            conninfo=conninfo, configure=enter_jobs, min_size=1, max_size=CONNECTIONS, kwargs={"autocommit": True}
+        )
+        self._place = place(conninfo)
+        self._execute = execute
+        self._upkeep = upkeep
+        self._held: set[int] = set()
+        self._app = App(connector=connector)
+        # A run says itself how often it may be taken up, so its job waits again without end.
+        again = RetryStrategy(wait=1)
+        self._app.task(name=RUN, queue=QUEUE, pass_context=True, retry=again)(self._run)
+        # Without any periodic task the worker would not notice that one of its helpers has died.
+        look_after = self._app.task(name=UPKEEP, queue=QUEUE, pass_context=True)(self._look_after)
+        self._app.periodic(cron=EVERY_MINUTE)(look_after)
+        self._worker = Worker(
+            app=self._app,
+            queues=[QUEUE],
+            name="runs",
+            concurrency=concurrency,
+            install_signal_handlers=False,
+            fetch_job_polling_interval=POLL_SECONDS,
+            update_heartbeat_interval=HEARTBEAT_SECONDS,
+            stalled_worker_timeout=SILENCE.total_seconds(),
+            shutdown_graceful_timeout=grace,
+            delete_jobs=DeleteJobCondition.ALWAYS,
+        )
+
+    @property
+    def number(self) -> int | None:
+        """The worker's row, None before it is at work."""
+        return self._worker.worker_id
+
+    @property
+    def held(self) -> frozenset[int]:
+        """The jobs that it is at work on."""
+        return frozenset(self._held)
+
+    async def work(self) -> None:
+        """Works until it is cancelled; then it waits for what is under way, and hands back what takes too long.
+
+        Returns when the database went away under it. Raises Unreachable where it is away from the start.
+        """
+        run: Callable[[], Awaitable[None]] = self._worker.run
+        try:
+            async with self._app.open_async():
+                await run()
+        except ConnectorException as error:
+            raise Unreachable(f"the queue of runs ({self._place}): {error.__cause__ or error}") from error
+
+    async def _run(self, context: JobContext, *, run_id: str) -> None:
+        with self._holding(context):
+            await self._execute(UUID(run_id))
+
+    async def _look_after(self, context: JobContext, timestamp: int) -> None:
+        log.debug("jobs.upkeep", minute=timestamp)
+        with self._holding(context):
+            await self._upkeep()
+
+    @contextmanager
+    def _holding(self, context: JobContext) -> Iterator[None]:
+        job = context.job.id or 0
+        self._held.add(job)
+        try:
+            yield
+        finally:
+            self._held.discard(job)

@@ -1,0 +1,154 @@
+"""Takes whole webhook bodies in: one commit keeps all that a body says and queues its runs.
+
+Called by the webhook. Bodies that come while a commit is under way share the next one: a storm costs few commits.
+It asks no cluster and no model: what it needs is in the labels.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sre_agent.alert import Alert, AlertStatus, Payload
+from sre_agent.errors import Unreachable
+from sre_agent.intake import Admission, Sender, admitted, entry_for, ignored_by
+from sre_agent.redaction import redact, redact_text
+from sre_agent.runbook import Runbooks
+from sre_agent.settings import Settings
+from sre_agent.store import Store
+from sre_agent.store.webhooks import SealedBody, sealed
+
+SHARED_ALERTS = 2_000
+"""Bodies share a commit up to this many alerts: one that is larger has its own."""
+
+IN_THREAD = 8
+"""A body with more alerts is prepared in a thread, so that nobody waits for it on the event loop."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Arrival:
+    """One body that waits for a commit. `taken` are the alerts that are not ignored, in order."""
+
+    alerts: tuple[Alert, ...]
+    taken: tuple[Alert, ...]
+    body: SealedBody
+    done: asyncio.Future[list[Admission]]
+
+
+class Reception:
+    """The door of one process. `runbooks` says which are current, `clock` what time it is."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        sender: Sender,
+        runbooks: Callable[[], Runbooks],
+        settings: Settings,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._store = store
+        self._sender = sender
+        self._runbooks = runbooks
+        self._settings = settings
+        self._clock = clock
+        self._waiting: list[_Arrival] = []
+        self._committing: asyncio.Task[None] | None = None
+
+    async def accept(self, payload: Payload) -> list[Admission]:
+        """Keeps a body, and returns after the commit what became of each of its alerts.
+
+        Raises Unreachable when the store is away; nothing of the body is kept then.
+        """
+        prepare = self._prepare
+        if len(payload.alerts) > IN_THREAD:
+            taken, body = await asyncio.to_thread(prepare, payload)
+        else:
+            taken, body = prepare(payload)
+        arrival = _Arrival(
+            alerts=payload.alerts, taken=taken, body=body, done=asyncio.get_running_loop().create_future()
+        )
+        self._waiting.append(arrival)
+        if self._committing is None or self._committing.done():
+            self._committing = asyncio.create_task(self._commit_all())
+        return await arrival.done
+
+    def _prepare(self, payload: Payload) -> tuple[tuple[Alert, ...], SealedBody]:
+        runbooks = self._runbooks()
+        taken = tuple(alert for alert in payload.alerts if ignored_by(alert, self._settings) is None)
+        entries = [entry_for(alert, self._sender, runbooks, self._settings) for alert in taken]
+        return taken, sealed(entries, payload=_kept(payload), truncated=payload.truncated_alerts)
+
+    async def _commit_all(self) -> None:
+        """Commits what waits until nothing does, each time as much as may share a commit."""
+        while self._waiting:
+            together = self._next()
+            error = await _failure(self._commit(together))
+            if error is not None and len(together) > 1 and not isinstance(error, Unreachable):
+                for arrival in together:  # one of them is to blame: the others shall not pay for it
+                    _settle([arrival], await _failure(self._commit([arrival])))
+            else:
+                _settle(together, error)
+
+    def _next(self) -> list[_Arrival]:
+        together: list[_Arrival] = []
+        alerts = 0
+        while self._waiting and (not together or alerts + len(self._waiting[0].taken) <= SHARED_ALERTS):
+            alerts += len(self._waiting[0].taken)
+            together.append(self._waiting.pop(0))
+        return together
+
+    async def _commit(self, together: Sequence[_Arrival]) -> None:
+        answers = await self._store.webhooks.take_in(
+            [arrival.body for arrival in together], now=self._clock(), cooldown=self._settings.cooldown
+        )
+        for arrival, receipts in zip(together, answers, strict=True):
+            found = iter(receipts)
+            admissions = []
+            for alert in arrival.alerts:
+                reason = ignored_by(alert, self._settings)
+                answer = None if reason is not None else next(found)
+                admissions.append(admitted(alert, reason, answer, self._settings))
+            if not arrival.done.done():
+                arrival.done.set_result(admissions)
+
+
+async def _failure(committing: Coroutine[Any, Any, None]) -> BaseException | None:
+    """What went wrong, None where nothing did."""
+    task = asyncio.ensure_future(committing)
+    await asyncio.wait({task})
+    return task.exception()
+
+
+def _settle(arrivals: Sequence[_Arrival], error: BaseException | None) -> None:
+    """Tells those that are still waiting why there is no answer."""
+    for arrival in arrivals:
+        if error is not None and not arrival.done.done():
+            arrival.done.set_exception(error)
+
+
+def _kept(payload: Payload) -> dict[str, Any]:
+    """What is kept of a body: all that was understood of it, and the place of what was not."""
+    return {
+        "receiver": redact_text(payload.receiver),
+        "externalURL": redact_text(payload.external_url),
+        "groupKey": None if payload.group_key is None else redact_text(payload.group_key),
+        "alerts": [_kept_alert(alert) for alert in payload.alerts],
+        "rejected": [
+            {"index": each.index, "path": redact_text(each.path), "reason": redact_text(each.reason)}
+            for each in payload.rejected
+        ],
+    }
+
+
+def _kept_alert(alert: Alert) -> dict[str, Any]:
+    return {
+        "status": AlertStatus(alert.status).value,
+        "labels": redact(alert.labels),
+        "annotations": redact(alert.annotations),
+        "startsAt": None if alert.starts_at is None else alert.starts_at.isoformat(),
+        "endsAt": None if alert.ends_at is None else alert.ends_at.isoformat(),
+        "generatorURL": redact_text(alert.generator_url),
+        "fingerprint": redact_text(alert.fingerprint),
+    }
