@@ -362,7 +362,7 @@ async def _conclude(run: _Run, walked: RunRecord) -> RunRecord:
     told_by = await run.store.brakes.tell(
         rule, run.active, scope=run.assignment.scope, cluster=run.settings.cluster, calm=CALM, now=run.now()
     )
-    return record if told_by == record.incident_id else conclusion(told_by=told_by)
+    return record if told_by is None else conclusion(told_by=told_by)
 
 
 def _ground(assignment: Assignment, runbooks: Runbooks) -> Ground:

@@ -55,7 +55,7 @@ select coalesce((
             order by s.until desc nulls first limit 1) p on true;
 
 -- name: tell_brake
--- The incident that tells a person of the brake: the first that met it since it was calm, and that one's later runs not.
+-- Whether this run is the one that tells a person of the brake: the first that met it since it was calm.
 insert into brake_episodes as e (scope, cluster, rule, run_id, incident_id, began_at, seen_at)
 values (%(scope)s, %(cluster)s, %(rule)s, %(run_id)s, %(incident_id)s, %(now)s, %(now)s)
 on conflict (scope, cluster, rule) do update

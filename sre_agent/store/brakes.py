@@ -72,10 +72,12 @@ class Brakes:
         if row["pause_id"] is not None:
             raise Braked("pause", "paused before it was sent", row["until"])
 
-    async def tell(self, rule: str, run: ActiveRun, *, scope: str, cluster: str, calm: timedelta, now: datetime) -> int:
-        """The incident that tells a person of a brake which this run met: its own where it is the first.
+    async def tell(
+        self, rule: str, run: ActiveRun, *, scope: str, cluster: str, calm: timedelta, now: datetime
+    ) -> int | None:
+        """None where this run is to tell a person of a brake that it met, else the incident that did.
 
-        A brake that no run met for `calm` begins anew. Asked again, a run gets the same answer.
+        The first run tells; a brake that no run met for `calm` begins anew. Asked again, a run gets the same answer.
         """
         (row,) = await self._database.rows(
             "tell_brake",
@@ -87,8 +89,7 @@ class Brakes:
             calm=calm,
             now=now,
         )
-        told_by: int = row["incident_id"]
-        return told_by
+        return None if row["tells"] else int(row["incident_id"])
 
     async def pause(self, *, by: str, reason: str | None, until: datetime | None, now: datetime) -> Pause:
         """Stops every live change of every process on this database. Pauses add up; `resume` ends all."""
