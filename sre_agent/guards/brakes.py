@@ -4,12 +4,13 @@ The same rules are asked once more, in the database, when an intent is committed
 Each of them passes by itself, so each says when to look again. Failed writes changed nothing and do not count.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from sre_agent.facts import OPEN_MARGIN, WRITES_WINDOW, Facts
 from sre_agent.run import Change, Judgement, Tells, refusal
-from sre_agent.store import Braked, Pause, RecentWrite
+from sre_agent.settings import Settings
+from sre_agent.store import Braked, BrakeState, Pause, RecentWrite
 from sre_agent.times import duration_text, moment_text
 from sre_agent.tools.node_state import readiness
 
@@ -38,11 +39,10 @@ def known(facts: Facts, change: Change) -> Judgement | None:
 
 def pause(facts: Facts, change: Change) -> Judgement | None:
     """A person stopped every live change; every reason is told."""
-    standing = () if facts.brakes is None else facts.brakes.pauses
+    standing = _state(facts).pauses
     if not standing:
         return None
-    ends = [entry.until for entry in standing]
-    until = None if None in ends else max(end for end in ends if end is not None)
+    until = paused_until(standing)
     return refusal(
         "pause",
         "; ".join(map(pause_text, standing)),
@@ -52,6 +52,12 @@ def pause(facts: Facts, change: Change) -> Judgement | None:
     )
 
 
+def paused_until(standing: Sequence[Pause]) -> datetime | None:
+    """When the last of some pauses ends, None where one has no end."""
+    ends = [entry.until for entry in standing if entry.until is not None]
+    return max(ends) if len(ends) == len(standing) else None
+
+
 def pause_text(entry: Pause) -> str:
     """`paused by kim since 2026-03-14 03:00:00 UTC: database upgrade`."""
     return f"paused by {entry.by} since {moment_text(entry.since)}" + (f": {entry.reason}" if entry.reason else "")
@@ -59,7 +65,7 @@ def pause_text(entry: Pause) -> str:
 
 def storm(facts: Facts, change: Change) -> Judgement | None:
     """More than SRE_AGENT_STORM new incidents within SRE_AGENT_STORM_WINDOW have one cause, and it is not here."""
-    until = None if facts.brakes is None else facts.brakes.storm_until
+    until = _state(facts).storm_until
     if until is None or until <= facts.now:
         return None
     window = duration_text(facts.settings.storm_window)
@@ -91,18 +97,21 @@ def nodes_not_ready(facts: Facts, change: Change) -> Judgement | None:
 
 def api_errors(facts: Facts, change: Change) -> Judgement | None:
     """With more than SRE_AGENT_API_ERRORS percent of the agent's own requests failing, what it sees is not sure."""
-    if facts.brakes is None:
-        return None
-    requests, errors = facts.brakes.traffic.requests, facts.brakes.traffic.errors
-    limit = facts.settings.api_errors
-    if requests < LEAST_REQUESTS or errors * 100 <= limit * requests:
+    state, limit = _state(facts), facts.settings.api_errors
+    if not too_many_errors(state, facts.settings):
         return None
     return _troubled(
         facts,
         "api-errors",
-        f"{errors} of the agent's last {requests} requests to the API server failed, more than {limit} %",
+        f"{state.traffic.errors} of the agent's last {state.traffic.requests} requests to the API server failed, "
+        f"more than {limit} %",
         f"an API server that answers all but {limit} %",
     )
+
+
+def too_many_errors(state: BrakeState, settings: Settings) -> bool:
+    requests, errors = state.traffic.requests, state.traffic.errors
+    return requests >= LEAST_REQUESTS and errors * 100 > settings.api_errors * requests
 
 
 def _troubled(facts: Facts, rule: str, reason: str, allowed_by: str) -> Judgement:
@@ -112,20 +121,33 @@ def _troubled(facts: Facts, rule: str, reason: str, allowed_by: str) -> Judgemen
 
 def writes(facts: Facts, change: Change) -> Judgement | None:
     """At most SRE_AGENT_WRITES_PER_10M writes of all runs within ten minutes; a drain is one."""
-    newest: dict[tuple[object, str, str], datetime] = {}
-    for write in _within(facts, WRITES_WINDOW):
-        newest.setdefault((write.run_id, write.tool, write.target_key), write.intended_at)
-    cap, moments = facts.settings.writes_per_10m, sorted(newest.values(), reverse=True)
-    if len(moments) < cap:
+    free_at = writes_until(_state(facts), facts.settings, facts.now)
+    if free_at is None:
         return None
-    free_at = moments[cap - 1] + WRITES_WINDOW
+    made, window = len(writes_counted(_state(facts), facts.now)), duration_text(WRITES_WINDOW)
     return refusal(
         "writes",
-        f"{len(moments)} changes were made within {duration_text(WRITES_WINDOW)}; {cap} are allowed",
+        f"{made} changes were made within {window}; {facts.settings.writes_per_10m} are allowed",
         f"waiting until {moment_text(free_at)}",
         retry_at=free_at,
         tells=Tells.ONCE,
     )
+
+
+def writes_counted(state: BrakeState, now: datetime) -> list[datetime]:
+    """When the writes that count were made, newest first. What a run does again with one target is one write."""
+    newest: dict[tuple[object, str, str], datetime] = {}
+    for write in state.writes:
+        if now - write.intended_at < WRITES_WINDOW:
+            key = (write.run_id, write.tool, write.target_key)
+            newest[key] = max(write.intended_at, newest.get(key, write.intended_at))
+    return sorted(newest.values(), reverse=True)
+
+
+def writes_until(state: BrakeState, settings: Settings, now: datetime) -> datetime | None:
+    """When another write will be allowed, None where one is."""
+    made, cap = writes_counted(state, now), settings.writes_per_10m
+    return None if len(made) < cap else made[cap - 1] + WRITES_WINDOW
 
 
 def target_busy(facts: Facts, change: Change) -> Judgement | None:
@@ -152,17 +174,24 @@ def one_drain(facts: Facts, change: Change) -> Judgement | None:
 
 def drain_pause(facts: Facts, change: Change) -> Judgement | None:
     """SRE_AGENT_DRAIN_PAUSE from the end of one drain to the next one."""
-    length = facts.settings.drain_pause
-    last = max((w.finished_at or w.intended_at for w in _writes(facts) if w.tool == DRAIN), default=None)
-    if change.tool != DRAIN or last is None or facts.now - last >= length:
+    until = drained_until(_state(facts), facts.settings, facts.now)
+    if change.tool != DRAIN or until is None:
         return None
+    length = facts.settings.drain_pause
     return refusal(
         "drain-pause",
-        f"a node was drained {moment_text(last)}, less than {duration_text(length)} ago",
-        f"waiting until {moment_text(last + length)}",
-        retry_at=last + length,
+        f"a node was drained {moment_text(until - length)}, less than {duration_text(length)} ago",
+        f"waiting until {moment_text(until)}",
+        retry_at=until,
         tells=Tells.NOBODY,
     )
+
+
+def drained_until(state: BrakeState, settings: Settings, now: datetime) -> datetime | None:
+    """When the pause after the last drain ends, None where it has."""
+    last = max((write.finished_at or write.intended_at for write in state.writes if write.tool == DRAIN), default=None)
+    ends = None if last is None else last + settings.drain_pause
+    return ends if ends is not None and ends > now else None
 
 
 def refused(braked: Braked, now: datetime) -> Judgement:
@@ -195,12 +224,8 @@ def _busy(facts: Facts, rule: str, where: str, others: list[RecentWrite]) -> Jud
 def _open(facts: Facts) -> Iterator[RecentWrite]:
     """Writes under way. One without an outcome after so long was cut off, and its process sends nothing more."""
     limit = facts.settings.drain_timeout + OPEN_MARGIN
-    return (write for write in _within(facts, limit) if write.open)
+    return (write for write in _state(facts).writes if write.open and facts.now - write.intended_at < limit)
 
 
-def _within(facts: Facts, window: timedelta) -> Iterator[RecentWrite]:
-    return (write for write in _writes(facts) if facts.now - write.intended_at < window)
-
-
-def _writes(facts: Facts) -> tuple[RecentWrite, ...]:
-    return () if facts.brakes is None else facts.brakes.writes
+def _state(facts: Facts) -> BrakeState:
+    return facts.brakes or BrakeState()

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sre_agent.cluster.port import Traffic
+from sre_agent.errors import BadInput
 from sre_agent.redaction import redact_text
 from sre_agent.store.brake_rows import Braked, BrakeState, Episode, Limits, Pause, WorkUnderWay
 from sre_agent.store.columns import name_column
@@ -92,7 +93,12 @@ class Brakes:
         return None if row["tells"] else int(row["incident_id"])
 
     async def pause(self, *, by: str, reason: str | None, until: datetime | None, now: datetime) -> Pause:
-        """Stops every live change of every process on this database. Pauses add up; `resume` ends all."""
+        """Stops every live change of every process on this database. Pauses add up; `resume` ends all.
+
+        Raises BadInput for an end that is over already.
+        """
+        if until is not None and until <= now:
+            raise BadInput(f"a pause until {until.isoformat()} would be over already; give a later end, or none")
         kept = None if reason is None else redact_text(reason)
         (row,) = await self._database.rows("pause", by=name_column(by), reason=kept, until=until, now=now)
         return Pause.from_row(row)
