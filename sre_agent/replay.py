@@ -22,7 +22,7 @@ from sre_agent.cluster.recording import Recording, load, newest_time
 from sre_agent.cluster.snapshot import SnapshotCluster
 from sre_agent.errors import BadInput
 from sre_agent.executor import Assignment, run_incident
-from sre_agent.facts import Past
+from sre_agent.facts import Past, PastBrakes
 from sre_agent.incident import Origin
 from sre_agent.intake import Admission, Sender, cluster_of, identify, receive
 from sre_agent.queue import InlineQueue
@@ -47,8 +47,8 @@ NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 class Part:
     """One payload with its recording. Parts of one example share `group`, and so cool-downs.
 
-    A stored incident comes with its own clock, its `settings`, and the `past` that it was judged by. On the live
-    cluster a part is like a webhook: `origin` is live, and the clock is today's.
+    A stored incident comes with its own clock, its `settings`, and the `past` and `brakes` that it was judged by. On
+    the live cluster a part is like a webhook: `origin` is live, and the clock is today's.
     """
 
     source: str
@@ -59,6 +59,7 @@ class Part:
     clock: Clock | None = None
     settings: Settings | None = None
     past: Past | None = None
+    brakes: PastBrakes | None = None
     origin: Origin = Origin.REPLAY
 
 
@@ -194,6 +195,7 @@ async def play(
                 scope=scope,
                 mode=mode,
                 past=part.past,
+                past_brakes=part.brakes,
             ),
             store=agent.store,
             cluster=cluster,

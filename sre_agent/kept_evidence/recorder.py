@@ -16,11 +16,18 @@ from sre_agent import quantity
 from sre_agent.cluster.port import Clock, Cluster
 from sre_agent.cluster.recorder import Answer, RecordingCluster
 from sre_agent.decision import decision
-from sre_agent.kept_evidence.codec import action_json, alert_json, error_json, question_json, write_json
+from sre_agent.kept_evidence.codec import (
+    action_json,
+    alert_json,
+    brakes_json,
+    error_json,
+    question_json,
+    write_json,
+)
 from sre_agent.redaction import redact
 from sre_agent.run import RunRecord
 from sre_agent.settings import SETTINGS, Settings
-from sre_agent.store import PastAction
+from sre_agent.store import BrakeState, PastAction
 from sre_agent.store.evidence import KeptEvidence, Sealed
 
 FORMAT = 1
@@ -61,6 +68,7 @@ class RunRecorder:
         self._limit = limit
         self._moments: list[datetime] = []
         self._past: dict[str, dict[int, PastAction]] = {}
+        self._brakes: dict[str, list[BrakeState]] = {}
 
     def clock(self) -> datetime:
         """The run's clock; each reading is recorded."""
@@ -75,6 +83,11 @@ class RunRecorder:
             if action.run_id != self._run_id or action.intended_at < self._moments[0]:
                 known[action.id] = action
 
+    def brakes(self, target_key: str, state: BrakeState | None) -> None:
+        """Records what brakes rested on when a change of a target was judged."""
+        if state is not None:
+            self._brakes.setdefault(target_key, []).append(state)
+
     def evidence(self, run: RunRecord, *, runbook_sha256: str, settings: Settings) -> KeptEvidence:
         """The finished run's evidence, redacted and within the limit."""
         shelf = _Shelf(self._limit)
@@ -85,6 +98,7 @@ class RunRecorder:
             "moments": [moment.isoformat() for moment in self._moments],
             "settings": decided_upon(settings),
             "past": {key: [action_json(action) for action in known.values()] for key, known in self._past.items()},
+            "brakes": {key: [brakes_json(state) for state in states] for key, states in self._brakes.items()},
             "answers": answers,
             "rejections": [
                 {"write": write_json(entry.write), "dry_run": entry.dry_run, "error": error_json(entry.error)}
