@@ -79,6 +79,7 @@ def part_of(stored: StoredRun) -> Part:
         settings=stored.settings,
         past=stored.past,
         standing=stored.standing,
+        brakes=stored.brakes(),
     )
 
 

@@ -17,6 +17,9 @@ from sre_agent.redaction import redact, redact_text
 from sre_agent.run import Outcome, RunStatus
 from sre_agent.store.audit import Audit
 from sre_agent.store.book import IncidentBook
+from sre_agent.store.brake_rows import Limits, braked_meanwhile
+from sre_agent.store.brakes import Brakes
+from sre_agent.store.changes import Changes
 from sre_agent.store.columns import incident_columns, name_column, problem_columns
 from sre_agent.store.connection import Pool, open_pool, place, reaching
 from sre_agent.store.database import Database
@@ -57,7 +60,7 @@ ENDS = frozenset(
 class Store:
     """The database behind a pool of connections. Every method raises Unreachable when the server is away."""
 
-    def __init__(self, pool: Pool, server: str) -> None:
+    def __init__(self, pool: Pool, server: str, conninfo: str) -> None:
         self._pool = pool
         self._server = server
         database = Database(pool=pool, server=server)
@@ -65,6 +68,8 @@ class Store:
         self.audit = Audit(database)
         self.history = History(database)
         self.evidence = EvidenceStore(database=database)
+        self.changes = Changes(database, conninfo)
+        self.brakes = Brakes(database)
         self.webhooks = Webhooks(database=database)
         self.queue = RunQueue(database=database)
         self.nodes = WaitingNodes(database=database)
@@ -74,7 +79,7 @@ class Store:
     async def open(cls, conninfo: str, *, max_size: int = 4) -> AsyncIterator[Self]:
         """Opens a store for as long as the block runs. Raises Unreachable with what was tried, BadInput."""
         async with open_pool(conninfo, max_size=max_size) as pool:
-            yield cls(pool, place(conninfo))
+            yield cls(pool, place(conninfo), conninfo)
 
     async def receive(self, new: NewIncident, received: Event, *, now: datetime, cooldown: timedelta) -> Receipt:
         """Takes a firing alert in: opens an incident, joins the open one, or only notes it; queues a run if due.
@@ -137,30 +142,38 @@ class Store:
         *,
         scope: str,
         cluster: str,
+        limits: Limits,
         now: datetime,
     ) -> int:
         """Commits that a change is about to be sent, with the events that name it, and returns the action's id.
 
-        The statement that commits is the one that numbers the action: it writes the id into the event `intent`.
+        The statement that commits is the one that numbers the action: it writes the id into the event `intent`. One
+        process after another passes here; raises Braked where what another one did since the judgement forbids it.
         """
-        rows = await self._rows(
+        wanted = {
+            "scope": indexed(scope),
+            "cluster": name_column(cluster),
+            "tool": action.tool,
+            "action": action.action,
+            "target_key": indexed(action.target_key),
+            "value": action.value,
+            "body": redact(action.body),
+            "near_limit": action.near_limit,
+        }
+        (row,) = await self._rows(
             "record_intent",
             run_id=run.id,
             attempt=run.attempt,
-            scope=indexed(scope),
-            cluster=name_column(cluster),
-            tool=action.tool,
-            action=action.action,
-            target_key=indexed(action.target_key),
-            value=action.value,
-            body=redact(action.body),
-            near_limit=action.near_limit,
+            action=wanted,
             evictions=[dict(pod) for pod in action.evictions],
+            limits=limits.as_json(),
             now=now,
             events=as_json(events),
         )
-        _require_fence(run, rows)
-        return int(rows[0]["id"])
+        if row["braked_by"] is not None:
+            raise braked_meanwhile(row["braked_by"], row["retry_at"])
+        _require_fence(run, [row] if row["action_id"] is not None else [])
+        return int(row["action_id"])
 
     async def record_outcome(
         self,
