@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from sre_agent.run import RunRecord, RunStatus, StepRecord, StepStatus, Verdict
+from sre_agent.run import Judgement, RunRecord, RunStatus, StepRecord, StepStatus, Tells, Verdict
 
 
 def conclude(
@@ -17,16 +17,19 @@ def conclude(
     given_up: str | None = None,
     no_cluster: str | None = None,
     recorded: bool,
+    told_by: int | None = None,
 ) -> RunRecord:
     """The run with its end, summed up from its steps.
 
     `error` is what cut it short, `given_up` why nobody takes it up again, `no_cluster` why there was none to look at,
-    `recorded` whether the cluster is a snapshot.
+    `recorded` whether the cluster is a snapshot. `told_by` is the incident that told a person of the brake of the whole
+    cluster which this run met: then it is put off without escalating.
     """
     steps = run.steps
     failures = [f"{step.step}: {step.reason}" for step in steps if step.status is StepStatus.FAILED]
     unproven = [f"{step.step}: {step.reason}" for step in steps if step.status is StepStatus.UNKNOWN]
-    refusals = [f"{step.step}: {step.reason}" for step in steps if _leaves_symptom(step)]
+    silent = {Tells.NOBODY, Tells.ONCE} if told_by is not None else {Tells.NOBODY}
+    refusals = [f"{step.step}: {step.reason}" for step in steps if _tells(step) not in {None, *silent}]
     left = [said for said in (given_up, no_cluster) if said] + unproven + ([] if no_cluster else refusals)
     proposed = [step.change for step in steps if step.status is StepStatus.PROPOSED and step.change]
     taken = _joined(step for step in steps if step.status is StepStatus.DONE and step.change)
@@ -43,7 +46,10 @@ def conclude(
         action_recommended=_joined(step for step in steps if step.status is StepStatus.PROPOSED),
         action_error="; ".join([said for said in (error, given_up) if said] + failures + unproven) or None,
         planned_writes=tuple(write for change in proposed for write in change.writes),
-        notes=_notes(run, taken, recorded=recorded),
+        notes=(
+            *(_put_off(steps, told_by) if status is RunStatus.SUCCEEDED else ()),
+            *_notes(run, taken, recorded=recorded),
+        ),
         escalation="; ".join(left) if status is RunStatus.ESCALATED else None,
         retry_at=_retry_at(steps),
     )
@@ -61,24 +67,48 @@ def summary(record: RunRecord) -> str:
     return f"{record.runbook_id}: nothing done; {refused or record.route_reason}"
 
 
-def _leaves_symptom(step: StepRecord) -> bool:
-    """A refusal leaves the symptom, unless one of its reasons is that there is nothing left to do."""
-    if step.status is not StepStatus.REFUSED:
-        return False
-    refusing = [judgement for judgement in step.judgements if judgement.verdict is Verdict.REFUSE]
-    return not refusing or not any(judgement.settled for judgement in refusing)
+def brake_to_tell(steps: Iterable[StepRecord]) -> str | None:
+    """The brake of the whole cluster that a run met and that one run tells of for all; None without one."""
+    met = (step for step in steps if _tells(step) is Tells.ONCE)
+    return next((entry.rule for step in met for entry in _refusing(step) if entry.tells is Tells.ONCE), None)
+
+
+def _tells(step: StepRecord) -> Tells | None:
+    """Whom a refusal is told to. None where it leaves no symptom: one of its reasons is that nothing is left to do.
+
+    What holds for the whole cluster comes first: when it is over the run looks again, and then tells what is left.
+    """
+    refusing = _refusing(step)
+    if step.status is not StepStatus.REFUSED or any(judgement.settled for judgement in refusing):
+        return None
+    tells = {judgement.tells for judgement in refusing} or {Tells.EACH}
+    return next(each for each in Tells if each in tells)
+
+
+def _refusing(step: StepRecord) -> list[Judgement]:
+    return [judgement for judgement in step.judgements if judgement.verdict is Verdict.REFUSE]
 
 
 def _retry_at(steps: Sequence[StepRecord]) -> datetime | None:
-    """When every reason against the change will have passed; None when one of them does not pass by itself."""
+    """When every reason against the change will have passed; None when one of them does not pass by itself.
+
+    Under a brake of the whole cluster the others are looked at again when that is over.
+    """
     for step in steps:
         if step.status not in {StepStatus.REFUSED, StepStatus.PROPOSED}:
             continue
         against = [judgement for judgement in step.judgements if judgement.verdict is not Verdict.ALLOW]
         moments = [judgement.retry_at for judgement in against if judgement.retry_at]
-        if moments and len(moments) == len(against):
+        if moments and (len(moments) == len(against) or _tells(step) is Tells.ONCE):
             return max(moments)
     return None
+
+
+def _put_off(steps: Sequence[StepRecord], told_by: int | None) -> tuple[str, ...]:
+    """That nobody was woken because of a brake, and why."""
+    if told_by is not None:
+        return (f"put off until the brake is over; incident {told_by} escalated for all that met it",)
+    return ("put off until the brake is over",) if any(_tells(step) is Tells.NOBODY for step in steps) else ()
 
 
 def _notes(run: RunRecord, taken: str | None, *, recorded: bool) -> tuple[str, ...]:

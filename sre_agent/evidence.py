@@ -239,6 +239,11 @@ async def read_node(cluster: Cluster, target: Target, now: datetime) -> NodeEvid
     )
 
 
+async def read_nodes(cluster: Cluster) -> tuple[Object, ...] | None:
+    """All nodes of the cluster, None where they cannot be read."""
+    return await _list_or_none(cluster, Resource.NODES)
+
+
 async def _list_or_none(cluster: Cluster, resource: Resource, space: str | None = None) -> tuple[Object, ...] | None:
     """All objects of a kind in one namespace or in all, None where they cannot be read."""
     try:

@@ -16,9 +16,10 @@ from sre_agent.cluster.port import (
     Write,
 )
 from sre_agent.cluster.readback import Effect, look_up
-from sre_agent.draining import Fate, Settle, Settled, drain
+from sre_agent.draining import Fate, Leave, Settle, Settled, drain
 from sre_agent.objects import Object
 from sre_agent.run import Change, Outcome
+from sre_agent.store import Braked
 from sre_agent.tools.drain import drained_action
 
 EVENT_REASON = "SreAgentRemediation"
@@ -29,7 +30,8 @@ class Execution:
     """What became of a change. `action` is what was really done, `writes` what the cluster accepted, in order.
 
     `conflict` says that somebody else changed the object first: nothing was written, judge again. `barred` says that
-    the cluster could not be reached or does not allow it: no other try helps before a person does.
+    the cluster could not be reached or does not allow it: no other try helps before a person does. `held` is the brake
+    that came on before anything was sent.
     """
 
     outcome: Outcome
@@ -38,26 +40,32 @@ class Execution:
     detail: str | None = None
     conflict: bool = False
     barred: bool = False
+    held: Braked | None = None
 
 
-async def execute(cluster: Cluster, change: Change, *, patience: timedelta, settle: Settle) -> Execution:
+async def execute(cluster: Cluster, change: Change, *, patience: timedelta, settle: Settle, leave: Leave) -> Execution:
     """Sends every write of a change. Never raises ClusterError: a failure is a value here.
 
     `patience` is how long evictions that a budget forbids are tried again and evicted pods are waited for; `settle`
-    is told what became of each pod of a drain.
+    is told what became of each pod of a drain. `leave` is asked right before each request that changes something: it
+    returns, or raises Braked, and then that request is not sent; what else it raises ends the execution.
     """
     if change.evicts:
-        return await _evict(cluster, change, patience, settle)
-    return await _write(cluster, change)
+        return await _evict(cluster, change, patience, settle, leave)
+    return await _write(cluster, change, leave)
 
 
-async def _write(cluster: Cluster, change: Change) -> Execution:
+async def _write(cluster: Cluster, change: Change, leave: Leave) -> Execution:
     """The one write of a change, after its dry run. A dry run changes nothing, whatever becomes of its answer."""
     (write,) = change.writes
     try:
         await cluster.write(write, dry_run=True)
     except ClusterError as error:
         return _failed(change, error)
+    try:
+        await leave()
+    except Braked as held:
+        return Execution(outcome=Outcome.FAILED, action=change.action, writes=(), detail=held.reason, held=held)
     try:
         await cluster.write(write)
     except UnknownOutcome as error:
@@ -88,10 +96,16 @@ async def _looked_up(cluster: Cluster, change: Change, write: Write, error: Unkn
     return Execution(outcome=outcome, action=change.action, writes=(), detail=detail)
 
 
-async def _evict(cluster: Cluster, change: Change, patience: timedelta, settle: Settle) -> Execution:
+async def _evict(cluster: Cluster, change: Change, patience: timedelta, settle: Settle, leave: Leave) -> Execution:
     """Evicts each pod. One that may not go within the patience stays and is named; the others go on."""
     settled = await drain(
-        cluster, change.target.name, change.writes, within=patience, awaited=change.awaited, settle=settle
+        cluster,
+        change.target.name,
+        change.writes,
+        within=patience,
+        awaited=change.awaited,
+        settle=settle,
+        leave=leave,
     )
     accepted = tuple(pod.write for pod in settled if pod.accepted)
     stayed = [pod for pod in settled if pod.fate is Fate.STAYS]
@@ -108,6 +122,7 @@ async def _evict(cluster: Cluster, change: Change, patience: timedelta, settle: 
         action=drained_action(change.target.name, len(accepted), change.leaves + len(stayed) + len(unknown)),
         writes=accepted,
         detail="; ".join(f"{pod.pod}: {pod.reason}" for pod in [*unknown, *stayed, *lingering]) or None,
+        held=next((pod.held for pod in stayed if pod.held), None) if outcome is Outcome.FAILED else None,
     )
 
 

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -19,13 +20,15 @@ from sre_agent.alert.standing import Standing
 from sre_agent.analysis.surroundings import look, seen
 from sre_agent.cluster.absent import WHERE_FROM, AbsentCluster
 from sre_agent.cluster.port import BARRIERS, Clock, Cluster, ClusterError, Write
-from sre_agent.conclusion import conclude, summary
+from sre_agent.conclusion import brake_to_tell, conclude, summary
 from sre_agent.draining import Settled
 from sre_agent.errors import Unreachable
 from sre_agent.event import ErrorRaised, Escalated, Event
 from sre_agent.execution import Execution, event_about, execute, outcome_of
-from sre_agent.facts import Past, gather
+from sre_agent.facts import Ground, Past, PastBrakes, gather, limits
+from sre_agent.guards.brakes import CALM, refused
 from sre_agent.kept_evidence import RunRecorder
+from sre_agent.leave import leave_for
 from sre_agent.log import get_logger
 from sre_agent.planner.port import Planner
 from sre_agent.resumption import look_back
@@ -33,10 +36,11 @@ from sre_agent.routing import Route, route
 from sre_agent.run import Change, Mode, Outcome, RunRecord, RunStatus, StepRecord, StepStatus, Verdict, worst
 from sre_agent.runbook import Runbooks, Step
 from sre_agent.settings import Settings
-from sre_agent.store import ActiveRun, LostFence, Store
+from sre_agent.stop_switch import read_switch
+from sre_agent.store import ActiveRun, Braked, LostFence, Store
 from sre_agent.store.history_rows import Surroundings
 from sre_agent.target import Target, Unbound, bind
-from sre_agent.tools.registry import TOOLS, subject_of_runbook
+from sre_agent.tools.registry import TOOLS, actionable, subject_of_runbook
 from sre_agent.tools.types import DiagnosticTool, RemediationTool, ToolContext
 from sre_agent.tools.validate import Rejected, ValidatedCall, validate
 
@@ -53,7 +57,8 @@ log = get_logger(__name__)
 class Assignment:
     """A queued run and what it is about. `scope` separates the cool-downs of a replay from all others.
 
-    `past` is what had been done before a stored run that is played again, `standing` how its alert stood then.
+    `past` and `past_brakes` are what had been done before a stored run that is played again, and what held it;
+    `standing` is how its alert stood then.
     """
 
     run_id: UUID
@@ -62,6 +67,7 @@ class Assignment:
     scope: str
     mode: Mode
     past: Past | None = None
+    past_brakes: PastBrakes | None = None
     standing: Standing | None = None
 
 
@@ -72,11 +78,14 @@ class _Run:
     assignment: Assignment
     active: ActiveRun
     route: Route
+    ground: Ground
     store: Store
     cluster: Cluster
     planner: Planner
     settings: Settings
     clock: Clock
+    now: Clock
+    """The clock for what is not decided upon: its readings are not recorded."""
     recorder: RunRecorder
 
     target: Target | None = None
@@ -117,11 +126,13 @@ async def run_incident(
         assignment=assignment,
         active=await store.start_run(assignment.run_id, now=recorder.clock()),
         route=route(assignment.alert.labels, runbooks),
+        ground=_ground(assignment, runbooks),
         store=store,
         cluster=recorder.cluster,
         planner=planner,
         settings=settings,
         clock=recorder.clock,
+        now=clock,
         recorder=recorder,
         no_cluster=cluster.why if isinstance(cluster, AbsentCluster) else None,
     )
@@ -229,13 +240,12 @@ async def _remediate(run: _Run, step: Step, call: ValidatedCall, tool: Remediati
             context,
             step=step,
             mode=run.assignment.mode,
-            scope=run.assignment.scope,
+            ground=run.ground,
             cluster=run.cluster,
             store=run.store,
-            past=run.assignment.past,
-            standing=run.assignment.standing,
         )
         run.recorder.past(call.target.key, facts.past_actions)
+        run.recorder.brakes(call.target.key, facts.brakes)
         run.recorder.stood(facts.standing)
         assessment = tool.assess(call.input, facts.evidence, context)
         run.around = run.around or seen(facts.evidence, tool, assessment)
@@ -243,23 +253,44 @@ async def _remediate(run: _Run, step: Step, call: ValidatedCall, tool: Remediati
         if assessment.change is not None:
             judgements += guards.judge(facts, assessment.change)
             if worst(judgements) is Verdict.ALLOW:
-                execution = await _act(run, step, assessment.change)
+                try:
+                    execution = await _act(run, step, assessment.change)
+                except Braked as braked:
+                    judgements += (refused(braked, run.now()),)
         if execution is None or not execution.conflict:
             break
+    if execution is not None and execution.held is not None:
+        judgements += (refused(execution.held, run.now()),)
     return records.judged(step, call, assessment, judgements, execution)
 
 
 async def _act(run: _Run, step: Step, change: Change) -> Execution:
-    """Commits the intent with everything read before it, sends the change, always records the outcome."""
+    """Commits the intent with everything read before it, sends the change, always records the outcome.
+
+    Raises Braked where another process was faster, and then nothing is committed or sent.
+    """
+    held_to = limits(run.settings, run.ground.actionable)
     action_id = await run.store.record_intent(
         run.active,
         records.new_action(step.name, change),
         [*run.unsaved, records.intent(change)],
         scope=run.assignment.scope,
         cluster=run.settings.cluster,
+        limits=held_to,
         now=run.clock(),
     )
     run.unsaved.clear()
+
+    leave = leave_for(
+        run.active,
+        action_id,
+        change,
+        store=run.store,
+        scope=run.assignment.scope,
+        open_for=held_to.open_for,
+        clock=run.now,
+        switch=partial(read_switch, run.cluster, run.settings.agent_namespace),
+    )
 
     async def settle(pod: Settled) -> None:
         await run.store.settle_eviction(
@@ -272,7 +303,7 @@ async def _act(run: _Run, step: Step, change: Change) -> Execution:
         )
 
     patience = timedelta(0) if run.cluster.recorded else run.settings.drain_timeout
-    execution = await execute(run.cluster, change, patience=patience, settle=settle)
+    execution = await execute(run.cluster, change, patience=patience, settle=settle, leave=leave)
     run.writes.extend(execution.writes)
     run.barred |= execution.barred
     await run.store.record_outcome(
@@ -313,13 +344,7 @@ async def _finish(run: _Run) -> RunRecord:
         llm_trace=tuple(run.llm_trace),
         barred=run.barred,
     )
-    record = conclude(
-        walked,
-        error=run.error,
-        given_up=run.given_up,
-        no_cluster=run.no_cluster,
-        recorded=run.cluster.recorded,
-    )
+    record = await _conclude(run, walked)
     if record.escalation is not None:
         run.unsaved.append(Event(payload=Escalated(reason=record.escalation)))
     await run.store.finish_run(
@@ -337,6 +362,36 @@ async def _finish(run: _Run) -> RunRecord:
     )
     log.event("run.finished", run_id=record.run_id, incident_id=record.incident_id, status=record.status)
     return record
+
+
+async def _conclude(run: _Run, walked: RunRecord) -> RunRecord:
+    """What the run came to; of the runs that a brake of the whole cluster holds, one escalates for all."""
+    conclusion = partial(
+        conclude,
+        walked,
+        error=run.error,
+        given_up=run.given_up,
+        no_cluster=run.no_cluster,
+        recorded=run.cluster.recorded,
+    )
+    record, rule = conclusion(), brake_to_tell(run.steps)
+    if rule is None or record.status is not RunStatus.ESCALATED:
+        return record
+    told_by = await run.store.brakes.tell(
+        rule, run.active, scope=run.assignment.scope, cluster=run.settings.cluster, calm=CALM, now=run.now()
+    )
+    return record if told_by is None else conclusion(told_by=told_by)
+
+
+def _ground(assignment: Assignment, runbooks: Runbooks) -> Ground:
+    return Ground(
+        run_id=assignment.run_id,
+        scope=assignment.scope,
+        actionable=actionable(runbooks),
+        past=assignment.past,
+        brakes=assignment.past_brakes,
+        standing=assignment.standing,
+    )
 
 
 def _context(run: _Run, target: Target) -> ToolContext:

@@ -23,6 +23,7 @@ from sre_agent.run import (
     RunStatus,
     StepRecord,
     StepStatus,
+    Tells,
     Verdict,
     refusal,
     worst,
@@ -115,6 +116,8 @@ def _what_became(
     assessment: Assessment, judgements: tuple[Judgement, ...], execution: Execution | None
 ) -> tuple[StepStatus, str | None]:
     verdict = worst(judgements)
+    if execution is not None and execution.held is not None:
+        return StepStatus.REFUSED, execution.held.reason
     if execution is not None and execution.conflict:
         return StepStatus.REFUSED, f"somebody else kept changing the object while it was judged: {execution.detail}"
     if execution is not None:
@@ -155,6 +158,7 @@ def step_of(kept: Mapping[str, Any]) -> StepRecord:
             allowed_by=each["allowed_by"],
             retry_at=None if each["retry_at"] is None else datetime.fromisoformat(each["retry_at"]),
             settled=each.get("settled", False),
+            tells=Tells(each.get("tells", Tells.EACH)),
             by_hand=each["by_hand"],
         )
         for each in kept["judgements"]

@@ -23,7 +23,7 @@ from sre_agent.cluster.recording import Recording, load, newest_time
 from sre_agent.cluster.snapshot import SnapshotCluster
 from sre_agent.errors import BadInput
 from sre_agent.executor import Assignment, run_incident
-from sre_agent.facts import Past
+from sre_agent.facts import Past, PastBrakes
 from sre_agent.incident import Origin
 from sre_agent.intake import Admission, Sender, cluster_of, identify, receive
 from sre_agent.queue import InlineQueue
@@ -48,8 +48,8 @@ NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 class Part:
     """One payload with its recording. Parts of one example share `group`, and so cool-downs.
 
-    A stored incident comes with its own clock, its `settings`, and the `past` and `standing` that it was judged by.
-    On the live cluster a part is like a webhook: `origin` is live, and the clock is today's.
+    A stored incident comes with its own clock, its `settings`, and the `past`, `brakes` and `standing` that it was
+    judged by. On the live cluster a part is like a webhook: `origin` is live, and the clock is today's.
     """
 
     source: str
@@ -60,6 +60,7 @@ class Part:
     clock: Clock | None = None
     settings: Settings | None = None
     past: Past | None = None
+    brakes: PastBrakes | None = None
     standing: Standing | None = None
     origin: Origin = Origin.REPLAY
 
@@ -196,6 +197,7 @@ async def play(
                 scope=scope,
                 mode=mode,
                 past=part.past,
+                past_brakes=part.brakes,
                 standing=part.standing,
             ),
             store=agent.store,

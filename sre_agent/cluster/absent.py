@@ -25,6 +25,10 @@ class AbsentCluster:
     def recorded(self) -> bool:
         return False
 
+    @property
+    def traffic(self) -> None:
+        return None
+
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Object:
         self._refuse()
 

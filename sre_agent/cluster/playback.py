@@ -42,6 +42,10 @@ class PlaybackCluster:
     def recorded(self) -> bool:
         return True
 
+    @property
+    def traffic(self) -> None:
+        return None
+
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Object:
         question = Question.get(resource, namespace, name)
         answer = self._answer(question)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, StrEnum
 from typing import Protocol
+from uuid import UUID
 
 from sre_agent.objects import Object
 
@@ -144,12 +145,29 @@ BARRIERS = (Forbidden, Unavailable)
 """What stands before the cluster, whatever is asked of it: a person has to open the way."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Traffic:
+    """How many requests were sent within the last minutes, and how many of them got no proper answer.
+
+    `source` is the process that counted, None for all together.
+    """
+
+    requests: int
+    errors: int
+    source: UUID | None = None
+
+
 class Cluster(Protocol):
     """Reads and writes of one cluster. All methods raise `ClusterError` subclasses only."""
 
     @property
     def recorded(self) -> bool:
         """True where nothing can heal because the objects are a recording."""
+        ...
+
+    @property
+    def traffic(self) -> Traffic | None:
+        """How the API server answered this process lately; None where there is none."""
         ...
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Object:

@@ -21,6 +21,7 @@ from sre_agent.decision import decision
 from sre_agent.kept_evidence.codec import (
     action_json,
     alert_json,
+    brakes_json,
     error_json,
     question_json,
     standing_json,
@@ -29,7 +30,7 @@ from sre_agent.kept_evidence.codec import (
 from sre_agent.redaction import redact
 from sre_agent.run import RunRecord
 from sre_agent.settings import SETTINGS, Settings
-from sre_agent.store import PastAction
+from sre_agent.store import BrakeState, PastAction
 from sre_agent.store.evidence import KeptEvidence, Sealed
 
 FORMAT = 1
@@ -68,6 +69,7 @@ class RunRecorder:
         self._limit = limit
         self._moments: list[datetime] = []
         self._past: dict[str, dict[int, PastAction]] = {}
+        self._brakes: dict[str, list[BrakeState]] = {}
         self._standing: Standing | None = None
 
     def clock(self) -> datetime:
@@ -83,6 +85,11 @@ class RunRecorder:
             if action.run_id != self._run_id or action.intended_at < self._moments[0]:
                 known[action.id] = action
 
+    def brakes(self, target_key: str, state: BrakeState | None) -> None:
+        """Records what brakes rested on when a change of a target was judged."""
+        if state is not None:
+            self._brakes.setdefault(target_key, []).append(state)
+
     def stood(self, standing: Standing | None) -> None:
         """Records how the alert stood in Alertmanager at the last judgement; None where nobody asked."""
         self._standing = standing
@@ -97,6 +104,7 @@ class RunRecorder:
             "moments": [moment.isoformat() for moment in self._moments],
             "settings": decided_upon(settings),
             "past": {key: [action_json(action) for action in known.values()] for key, known in self._past.items()},
+            "brakes": {key: [brakes_json(state) for state in states] for key, states in self._brakes.items()},
             "standing": None if self._standing is None else standing_json(self._standing),
             "no_cluster": self._looked_for,
             "answers": answers,

@@ -64,6 +64,12 @@ class Settings:
     evidence_max_age: timedelta
     near_limit_pause: timedelta
     opposite_pause: timedelta
+    writes_per_10m: int
+    drain_pause: timedelta
+    storm: int
+    storm_window: timedelta
+    nodes_not_ready: int
+    api_errors: int
     health_floor: int
     min_nodes: int
     drain_strict: bool

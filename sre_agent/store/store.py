@@ -17,6 +17,8 @@ from sre_agent.redaction import redact, redact_text
 from sre_agent.run import Outcome, RunStatus
 from sre_agent.store.audit import Audit
 from sre_agent.store.book import IncidentBook
+from sre_agent.store.brake_rows import Limits, braked_meanwhile
+from sre_agent.store.brakes import Brakes
 from sre_agent.store.columns import incident_columns, name_column, problem_columns
 from sre_agent.store.connection import Pool, open_pool, place, reaching
 from sre_agent.store.database import Database
@@ -65,6 +67,7 @@ class Store:
         self.audit = Audit(database)
         self.history = History(database)
         self.evidence = EvidenceStore(database=database)
+        self.brakes = Brakes(database)
         self.webhooks = Webhooks(database=database)
         self.queue = RunQueue(database=database)
         self.nodes = WaitingNodes(database=database)
@@ -137,30 +140,38 @@ class Store:
         *,
         scope: str,
         cluster: str,
+        limits: Limits,
         now: datetime,
     ) -> int:
         """Commits that a change is about to be sent, with the events that name it, and returns the action's id.
 
-        The statement that commits is the one that numbers the action: it writes the id into the event `intent`.
+        The statement that commits is the one that numbers the action: it writes the id into the event `intent`. One
+        process after another passes here; raises Braked where what another one did since the judgement forbids it.
         """
-        rows = await self._rows(
+        wanted = {
+            "scope": indexed(scope),
+            "cluster": name_column(cluster),
+            "tool": action.tool,
+            "action": action.action,
+            "target_key": indexed(action.target_key),
+            "value": action.value,
+            "body": redact(action.body),
+            "near_limit": action.near_limit,
+        }
+        (row,) = await self._rows(
             "record_intent",
             run_id=run.id,
             attempt=run.attempt,
-            scope=indexed(scope),
-            cluster=name_column(cluster),
-            tool=action.tool,
-            action=action.action,
-            target_key=indexed(action.target_key),
-            value=action.value,
-            body=redact(action.body),
-            near_limit=action.near_limit,
+            action=wanted,
             evictions=[dict(pod) for pod in action.evictions],
+            limits=limits.as_json(),
             now=now,
             events=as_json(events),
         )
-        _require_fence(run, rows)
-        return int(rows[0]["id"])
+        if row["braked_by"] is not None:
+            raise braked_meanwhile(row["braked_by"], row["retry_at"])
+        _require_fence(run, [row] if row["action_id"] is not None else [])
+        return int(row["action_id"])
 
     async def record_outcome(
         self,

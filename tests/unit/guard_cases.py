@@ -15,7 +15,7 @@ from sre_agent.run import Change, FieldChange, Mode, StepRecord, StepStatus
 from sre_agent.runbook import Runbook, Step
 from sre_agent.settings import load
 from sre_agent.stop_switch import StopSwitch
-from sre_agent.store import PastAction
+from sre_agent.store import BrakeState, PastAction
 from sre_agent.target import Target
 
 MINUTES, HOURS, DAYS = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -133,6 +133,8 @@ def facts(evidence: WorkloadEvidence | NodeEvidence | None = None, **fields: Any
         "evidence": found,
         "past_actions": (),
         "earlier": (),
+        "brakes": BrakeState(),
+        "nodes": (node("worker-2"), node("worker-3")),
         "switch": switch(False),
         "standing": None,
     }

@@ -23,7 +23,7 @@ from sre_agent.cluster.port import (
     Write,
     WriteVerb,
 )
-from sre_agent.draining import Fate, Settled, drain
+from sre_agent.draining import Fate, Leave, Settled, drain
 
 SOON = 0.01
 PDB = TooManyRequests(
@@ -84,8 +84,17 @@ def eviction(name: str) -> Write:
     )
 
 
+async def given() -> None:
+    """The leave to send, always."""
+
+
 async def drained(
-    kubelet: Kubelet, *, within: float = 30.0, awaited: bool = True, told: list[Settled] | None = None
+    kubelet: Kubelet,
+    *,
+    within: float = 30.0,
+    awaited: bool = True,
+    told: list[Settled] | None = None,
+    leave: Leave = given,
 ) -> dict[str, Settled]:
     settled: list[Settled] = [] if told is None else told
 
@@ -99,6 +108,7 @@ async def drained(
         within=timedelta(seconds=within),
         awaited=awaited,
         settle=settle,
+        leave=leave,
     )
     assert sorted(pod.pod for pod in settled) == sorted(f"shop/{name}" for name in kubelet.answers)
     return {pod.write.name: pod for pod in pods}
@@ -217,5 +227,11 @@ async def test_what_keeps_a_record_may_stop_the_drain() -> None:
     kubelet = Kubelet({"a": [], "b": [PDB] * 100_000})
     with pytest.raises(LookupError, match="another worker"):
         await drain(
-            kubelet, "worker-1", map(eviction, ("a", "b")), within=timedelta(minutes=1), awaited=True, settle=lost
+            kubelet,
+            "worker-1",
+            map(eviction, ("a", "b")),
+            within=timedelta(minutes=1),
+            awaited=True,
+            settle=lost,
+            leave=given,
         )

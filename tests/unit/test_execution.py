@@ -20,7 +20,7 @@ from sre_agent.cluster.port import (
     Write,
     WriteVerb,
 )
-from sre_agent.draining import Settled
+from sre_agent.draining import Leave, Settled
 from sre_agent.execution import Execution, event_about, execute, outcome_of
 from sre_agent.run import Change, Outcome
 from tests.unit.guard_cases import NOW, change, node_change
@@ -69,14 +69,18 @@ def _drain(writes: tuple[Write, ...]) -> Change:
     )
 
 
-async def executed(cluster: Answering, made: Change) -> tuple[Execution, dict[str, Outcome]]:
+async def given() -> None:
+    """The leave to send, always."""
+
+
+async def executed(cluster: Answering, made: Change, *, leave: Leave = given) -> tuple[Execution, dict[str, Outcome]]:
     """Without patience, as on a recording; and what was settled about each pod."""
     settled: dict[str, Outcome] = {}
 
     async def settle(pod: Settled) -> None:
         settled[pod.write.name] = outcome_of(pod)
 
-    return await execute(cluster, made, patience=timedelta(0), settle=settle), settled
+    return await execute(cluster, made, patience=timedelta(0), settle=settle, leave=leave), settled
 
 
 @pytest.fixture(autouse=True)

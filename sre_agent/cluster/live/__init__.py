@@ -23,8 +23,9 @@ from sre_agent.cluster.live.answers import (
     refusal,
 )
 from sre_agent.cluster.live.requests import JSON, Request, called, field_selector, label_selector
+from sre_agent.cluster.live.traffic import TrafficCounter
 from sre_agent.cluster.live.wire import Wire
-from sre_agent.cluster.port import ClusterError, NotFound, Resource, TooManyRequests, Unavailable, Write
+from sre_agent.cluster.port import ClusterError, NotFound, Resource, TooManyRequests, Traffic, Unavailable, Write
 from sre_agent.errors import Unreachable
 from sre_agent.objects import Object
 
@@ -76,10 +77,15 @@ class LiveCluster:
         self.server = server
         self.requests = 0
         """How many requests were sent, tries that failed included."""
+        self._counter = TrafficCounter()
 
     @property
     def recorded(self) -> bool:
         return False
+
+    @property
+    def traffic(self) -> Traffic:
+        return self._counter.traffic
 
     async def probe(self) -> None:
         """Asks what the core API serves, which needs valid credentials and nothing more. Raises Unreachable."""
@@ -195,6 +201,15 @@ class LiveCluster:
 
     async def _send(self, request: Request, *, within: float | None = None) -> Answer:
         self.requests += 1
+        try:
+            answer = await self._sent(request, within)
+        except ClusterError as error:
+            self._counter.count(error)
+            raise
+        self._counter.count()
+        return answer
+
+    async def _sent(self, request: Request, within: float | None) -> Answer:
         answer = await self._wire.send(request, within=within)
         if not answer.good:
             raise refusal(request, answer)
