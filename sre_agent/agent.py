@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from sre_agent import embedded_postgres, lint
 from sre_agent.cluster.port import Cluster
-from sre_agent.errors import BadInput
+from sre_agent.errors import BadInput, Unreachable
 from sre_agent.planner.port import Planner
 from sre_agent.planner.scripted import ScriptedPlanner
 from sre_agent.resources import data_path
@@ -57,6 +57,15 @@ class Service:
     place: str
     settings: Settings
     database: str
+
+
+def require_shared_database(settings: Settings) -> None:
+    """Raises Unreachable in a pod without DATABASE_URL: two replicas with two stores would be two budgets."""
+    if settings.database_url is None and os.environ.get("KUBERNETES_SERVICE_HOST"):
+        raise Unreachable(
+            "DATABASE_URL is not set: in a cluster every replica must use the same PostgreSQL, and an embedded one is "
+            "nobody else's; set DATABASE_URL=postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
+        )
 
 
 @contextmanager

@@ -67,8 +67,8 @@ class Assignment:
     scope: str
     mode: Mode
     past: Past | None = None
-    past_brakes: PastBrakes | None = None
     standing: Standing | None = None
+    past_brakes: PastBrakes | None = None
 
 
 @dataclass(kw_only=True, slots=True)

@@ -66,7 +66,7 @@ class Facts:
 class Ground:
     """What facts are gathered for: a run of a scope, and the runbooks that may change something.
 
-    `past` is what counts beside the scope's own actions, `brakes` what counts instead of its brakes. `standing` is how
+    `past` is what counts beside the scope's own actions, `brakes` what counts instead of its brakes; `standing` is how
     a stored run's alert stood, which is not asked again.
     """
 
@@ -87,8 +87,8 @@ async def gather(
     nodes = evidence.nodes if isinstance(evidence, NodeEvidence) else await read_nodes(cluster)
     past_actions = await _past_actions(context, ground, store)
     brakes = await _brakes(context, ground, cluster, store)
-    switch, standing = await asyncio.gather(
-        read_switch(cluster, context.settings.agent_namespace), _standing(context, ground, cluster)
+    switch, asked = await asyncio.gather(
+        read_switch(cluster, context.settings.agent_namespace), _standing(context, cluster)
     )
     return Facts(
         now=context.now,
@@ -104,14 +104,14 @@ async def gather(
         brakes=brakes,
         nodes=nodes,
         switch=switch,
-        standing=standing,
+        standing=asked or ground.standing,
     )
 
 
-async def _standing(context: ToolContext, ground: Ground, cluster: Cluster) -> Standing | None:
+async def _standing(context: ToolContext, cluster: Cluster) -> Standing | None:
     """How the alert stands in Alertmanager; a recording is about another time than today's."""
     if cluster.recorded or context.settings.alertmanager_url is None:
-        return ground.standing
+        return None
     from sre_agent.alertmanager import ask  # an HTTP client, which no recording needs
 
     return await ask(context.alert, context.settings)

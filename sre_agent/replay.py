@@ -60,8 +60,8 @@ class Part:
     clock: Clock | None = None
     settings: Settings | None = None
     past: Past | None = None
-    brakes: PastBrakes | None = None
     standing: Standing | None = None
+    brakes: PastBrakes | None = None
     origin: Origin = Origin.REPLAY
 
 
@@ -197,8 +197,8 @@ async def play(
                 scope=scope,
                 mode=mode,
                 past=part.past,
-                past_brakes=part.brakes,
                 standing=part.standing,
+                past_brakes=part.brakes,
             ),
             store=agent.store,
             cluster=cluster,

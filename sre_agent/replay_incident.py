@@ -78,8 +78,8 @@ def part_of(stored: StoredRun) -> Part:
         clock=stored.clock(),
         settings=stored.settings,
         past=stored.past,
-        brakes=stored.brakes(),
         standing=stored.standing,
+        brakes=stored.brakes(),
     )
 
 

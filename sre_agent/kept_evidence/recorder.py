@@ -51,7 +51,11 @@ NOT_DECIDED_UPON = frozenset(
         "SRE_AGENT_ALERTMANAGER_USER",
         "SRE_AGENT_DATA_DIR",
         "SRE_AGENT_EVIDENCE_BYTES",
+        "SRE_AGENT_LISTEN",
         "SRE_AGENT_RUNBOOKS_DIR",
+        "SRE_AGENT_TLS_CERT",
+        "SRE_AGENT_TLS_KEY",
+        "SRE_AGENT_WEBHOOK_USER",
     }
 )
 """Settings of the process rather than of a decision; the mode is the run's own. Secret ones are never kept."""
@@ -69,8 +73,8 @@ class RunRecorder:
         self._limit = limit
         self._moments: list[datetime] = []
         self._past: dict[str, dict[int, PastAction]] = {}
-        self._brakes: dict[str, list[BrakeState]] = {}
         self._standing: Standing | None = None
+        self._brakes: dict[str, list[BrakeState]] = {}
 
     def clock(self) -> datetime:
         """The run's clock; each reading is recorded."""
@@ -85,14 +89,14 @@ class RunRecorder:
             if action.run_id != self._run_id or action.intended_at < self._moments[0]:
                 known[action.id] = action
 
+    def stood(self, standing: Standing | None) -> None:
+        """Records how the alert stood in Alertmanager at the last judgement; None where nobody asked."""
+        self._standing = standing
+
     def brakes(self, target_key: str, state: BrakeState | None) -> None:
         """Records what brakes rested on when a change of a target was judged."""
         if state is not None:
             self._brakes.setdefault(target_key, []).append(state)
-
-    def stood(self, standing: Standing | None) -> None:
-        """Records how the alert stood in Alertmanager at the last judgement; None where nobody asked."""
-        self._standing = standing
 
     def evidence(self, run: RunRecord, *, runbook_sha256: str, settings: Settings) -> KeptEvidence:
         """The finished run's evidence, redacted and within the limit."""
@@ -104,9 +108,9 @@ class RunRecorder:
             "moments": [moment.isoformat() for moment in self._moments],
             "settings": decided_upon(settings),
             "past": {key: [action_json(action) for action in known.values()] for key, known in self._past.items()},
-            "brakes": {key: [brakes_json(state) for state in states] for key, states in self._brakes.items()},
             "standing": None if self._standing is None else standing_json(self._standing),
             "no_cluster": self._looked_for,
+            "brakes": {key: [brakes_json(state) for state in states] for key, states in self._brakes.items()},
             "answers": answers,
             "rejections": [
                 {"write": write_json(entry.write), "dry_run": entry.dry_run, "error": error_json(entry.error)}

@@ -39,10 +39,10 @@ class StoredRun:
 
     `settings` are today's for everything but decisions, `changed_settings` says (then, today) where those differ.
     `past` is what had been done before, by target key; nothing is known of another target. `braked` is what brakes
-    rested on at each judgement of a target; empty where a version without brakes kept it. `standing` is how the alert
-    stood in Alertmanager, None where that was not asked, as earlier versions never did. `decision` is what the run
-    decided (see `decision`). `missing` says what was not kept, None where all was; `later_runs` counts runs of
-    the incident after this one, which left no evidence.
+    rested on at each judgement of a target, `standing` how the alert stood in Alertmanager; empty and None where that
+    was not asked, as earlier versions never did. `decision` is what the run decided (see `decision`). `missing` says
+    what was not kept, None where all was; `later_runs` counts runs of the incident after this one, which left no
+    evidence.
     """
 
     incident_id: int
@@ -54,8 +54,8 @@ class StoredRun:
     settings: Settings
     changed_settings: Mapping[str, tuple[str | None, str | None]]
     past: Mapping[str, Sequence[PastAction]]
-    braked: Mapping[str, Sequence[BrakeState]]
     standing: Standing | None
+    braked: Mapping[str, Sequence[BrakeState]]
     decision: Mapping[str, Any]
     missing: str | None
     later_runs: int
@@ -106,8 +106,8 @@ def _stored_run(kept: KeptEvidence, today: Settings) -> StoredRun:
         settings=_settings(then, today),
         changed_settings=_changed(then, decided_upon(today)),
         past={key: [action_of(entry) for entry in known] for key, known in record["past"].items()},
-        braked={key: [brakes_of(state) for state in states] for key, states in record.get("brakes", {}).items()},
         standing=standing_of(record["standing"]) if record.get("standing") else None,
+        braked={key: [brakes_of(state) for state in states] for key, states in record.get("brakes", {}).items()},
         decision=record["decision"],
         missing=kept.missing,
         later_runs=kept.later_runs,

@@ -19,6 +19,7 @@ from sre_agent.store.audit import Audit
 from sre_agent.store.book import IncidentBook
 from sre_agent.store.brake_rows import Limits, braked_meanwhile
 from sre_agent.store.brakes import Brakes
+from sre_agent.store.changes import Changes
 from sre_agent.store.columns import incident_columns, name_column, problem_columns
 from sre_agent.store.connection import Pool, open_pool, place, reaching
 from sre_agent.store.database import Database
@@ -59,7 +60,7 @@ ENDS = frozenset(
 class Store:
     """The database behind a pool of connections. Every method raises Unreachable when the server is away."""
 
-    def __init__(self, pool: Pool, server: str) -> None:
+    def __init__(self, pool: Pool, server: str, conninfo: str) -> None:
         self._pool = pool
         self._server = server
         database = Database(pool=pool, server=server)
@@ -67,6 +68,7 @@ class Store:
         self.audit = Audit(database)
         self.history = History(database)
         self.evidence = EvidenceStore(database=database)
+        self.changes = Changes(database, conninfo)
         self.brakes = Brakes(database)
         self.webhooks = Webhooks(database=database)
         self.queue = RunQueue(database=database)
@@ -77,7 +79,7 @@ class Store:
     async def open(cls, conninfo: str, *, max_size: int = 4) -> AsyncIterator[Self]:
         """Opens a store for as long as the block runs. Raises Unreachable with what was tried, BadInput."""
         async with open_pool(conninfo, max_size=max_size) as pool:
-            yield cls(pool, place(conninfo))
+            yield cls(pool, place(conninfo), conninfo)
 
     async def receive(self, new: NewIncident, received: Event, *, now: datetime, cooldown: timedelta) -> Receipt:
         """Takes a firing alert in: opens an incident, joins the open one, or only notes it; queues a run if due.

@@ -133,10 +133,10 @@ def facts(evidence: WorkloadEvidence | NodeEvidence | None = None, **fields: Any
         "evidence": found,
         "past_actions": (),
         "earlier": (),
-        "brakes": BrakeState(),
-        "nodes": (node("worker-2"), node("worker-3")),
         "switch": switch(False),
         "standing": None,
+        "brakes": BrakeState(),
+        "nodes": (node("worker-2"), node("worker-3")),
     }
     return Facts(**(values | fields))
 
