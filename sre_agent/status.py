@@ -138,7 +138,7 @@ def _pause(look: _Look) -> BrakeStatus:
 
 def _storm(look: _Look) -> BrakeStatus:
     window, until = duration_text(look.settings.storm_window), look.state.storm_until
-    if until is None or until <= now:
+    if until is None or until <= look.now:
         what = f"not more than {look.settings.storm} new incidents began within {window}"
         return BrakeStatus(name="storm", on=False, what=what if look.settings.storm_window else "switched off")
     what = f"more than {look.settings.storm} new incidents began within {window}"
