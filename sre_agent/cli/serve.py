@@ -52,7 +52,7 @@ def serve(
     from sre_agent import agent
     from sre_agent.cli.output import load_settings
     from sre_agent.web.access import Access
-    from sre_agent.web.listening import bind, only_loopback, tls_of
+    from sre_agent.web.listening import bound, only_loopback, tls_of
 
     settings = load_settings(usual_level="INFO")
     agent.check_settings(settings)
@@ -60,12 +60,11 @@ def serve(
     address = settings.listen
     address = replace(address, host=host or address.host, port=address.port if port is None else port)
     tls = tls_of(settings)
-    sockets = bind(address)
-    access = Access.of(settings, loopback=only_loopback(sockets), insecure=insecure)
-    access.require_some_key()
-    ended_by = asyncio.run(
-        _serve(settings, sockets, tls, access, context, migrating=not no_migrate, works=not no_worker)
-    )
+    with bound(address) as sockets:
+        access = Access.of(settings, loopback=only_loopback(sockets), insecure=insecure)
+        access.require_some_key()
+        serving = _serve(settings, sockets, tls, access, context, migrating=not no_migrate, works=not no_worker)
+        ended_by = asyncio.run(serving)
     return INTERRUPTED if ended_by.name == "SIGINT" else 0
 
 
