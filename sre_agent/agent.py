@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from sre_agent.planner.scripted import ScriptedPlanner
 from sre_agent.resources import data_path
 from sre_agent.runbook import Runbooks
 from sre_agent.settings import Settings
+from sre_agent.shelf import RunbookShelf
 from sre_agent.store import Store
 from sre_agent.store.migrations import migrate, require_current
 from sre_agent.tools.registry import TOOLS
@@ -142,6 +144,11 @@ def cluster_configured(context: str | None) -> bool:
 def load_runbooks(settings: Settings, users: Path | None = None) -> Runbooks:
     """The shipped runbooks and the user's own, linted. Raises BadInput with every fault."""
     return lint.load(data_path("runbooks"), users or settings.runbooks_dir, tools=TOOLS)
+
+
+def open_shelf(settings: Settings, clock: Callable[[], datetime]) -> RunbookShelf:
+    """The same, for a process that lives long. Raises BadInput with every fault; later ones leave the old in place."""
+    return RunbookShelf(data_path("runbooks"), settings.runbooks_dir, tools=TOOLS, clock=clock)
 
 
 def check_settings(settings: Settings) -> None:

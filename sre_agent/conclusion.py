@@ -11,20 +11,26 @@ from sre_agent.run import Judgement, RunRecord, RunStatus, StepRecord, StepStatu
 
 
 def conclude(
-    run: RunRecord, *, error: str | None, given_up: str | None = None, recorded: bool, told_by: int | None = None
+    run: RunRecord,
+    *,
+    error: str | None,
+    given_up: str | None = None,
+    no_cluster: str | None = None,
+    recorded: bool,
+    told_by: int | None = None,
 ) -> RunRecord:
     """The run with its end, summed up from its steps.
 
-    `error` is what cut it short, `given_up` why nobody takes it up again, `recorded` whether the cluster is a snapshot.
-    `told_by` is the incident that told a person of the brake of the whole cluster which this run met: then it is put
-    off without escalating.
+    `error` is what cut it short, `given_up` why nobody takes it up again, `no_cluster` why there was none to look at,
+    `recorded` whether the cluster is a snapshot. `told_by` is the incident that told a person of the brake of the whole
+    cluster which this run met: then it is put off without escalating.
     """
     steps = run.steps
     failures = [f"{step.step}: {step.reason}" for step in steps if step.status is StepStatus.FAILED]
     unproven = [f"{step.step}: {step.reason}" for step in steps if step.status is StepStatus.UNKNOWN]
     silent = {Tells.NOBODY, Tells.ONCE} if told_by is not None else {Tells.NOBODY}
     refusals = [f"{step.step}: {step.reason}" for step in steps if _tells(step) not in {None, *silent}]
-    left = [*([given_up] if given_up else []), *unproven, *refusals]
+    left = [said for said in (given_up, no_cluster) if said] + unproven + ([] if no_cluster else refusals)
     proposed = [step.change for step in steps if step.status is StepStatus.PROPOSED and step.change]
     taken = _joined(step for step in steps if step.status is StepStatus.DONE and step.change)
     if error is not None or failures:

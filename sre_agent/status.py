@@ -13,6 +13,8 @@ from sre_agent.facts import WRITES_WINDOW, limits
 from sre_agent.guards.brakes import (
     CALM,
     LEAST_REQUESTS,
+    SOON,
+    TROUBLE_LOOK,
     drained_until,
     pause_text,
     paused_until,
@@ -142,17 +144,17 @@ def _storm(look: _Look) -> BrakeStatus:
         what = f"not more than {look.settings.storm} new incidents began within {window}"
         return BrakeStatus(name="storm", on=False, what=what if look.settings.storm_window else "switched off")
     what = f"more than {look.settings.storm} new incidents began within {window}"
-    return BrakeStatus(name="storm", on=True, what=what + _told(look.episodes.get("storm")), until=until)
+    return BrakeStatus(name="storm", on=True, what=what + _told(look, "storm"), until=until)
 
 
 def _nodes(look: _Look) -> BrakeStatus:
     """Only who looks at the cluster knows: what the last run that met it said."""
     met = look.episodes.get("nodes-not-ready")
-    if met is None or met.seen_at <= look.now - CALM:
-        what = f"no run met it within {duration_text(CALM)}"
+    if met is None or met.seen_at <= look.now - TROUBLE_LOOK - SOON:
+        what = f"no run met it within {duration_text(TROUBLE_LOOK)}"
         return BrakeStatus(name="nodes-not-ready", on=False, what=what)
-    what = f"met {moment_text(met.seen_at)}: more than {look.settings.nodes_not_ready} % of the nodes" + _told(met)
-    return BrakeStatus(name="nodes-not-ready", on=True, what=what)
+    what = f"met {moment_text(met.seen_at)}: more than {look.settings.nodes_not_ready} % of the nodes"
+    return BrakeStatus(name="nodes-not-ready", on=True, what=what + _told(look, "nodes-not-ready"))
 
 
 def _api(look: _Look) -> BrakeStatus:
@@ -160,9 +162,7 @@ def _api(look: _Look) -> BrakeStatus:
     on = too_many_errors(look.state, look.settings)
     what = f"{errors} of the last {requests} requests failed"
     few = "" if requests >= LEAST_REQUESTS else ", too few to judge by"
-    return BrakeStatus(
-        name="api-errors", on=on, what=what + few + (_told(look.episodes.get("api-errors")) if on else "")
-    )
+    return BrakeStatus(name="api-errors", on=on, what=what + (_told(look, "api-errors") if on else few))
 
 
 def _writes(look: _Look) -> BrakeStatus:
@@ -178,8 +178,11 @@ def _drains(look: _Look) -> BrakeStatus:
     return BrakeStatus(name="drain-pause", on=until is not None, what=what, until=until)
 
 
-def _told(episode: Episode | None) -> str:
-    return "" if episode is None else f"; incident {episode.incident_id} escalated"
+def _told(look: _Look, rule: str) -> str:
+    """Which incident told a person of a brake that is on."""
+    episode = look.episodes.get(rule)
+    fresh = episode is not None and episode.seen_at > look.now - CALM
+    return f"; incident {episode.incident_id} escalated" if episode is not None and fresh else ""
 
 
 _BRAKES: tuple[Callable[[_Look], BrakeStatus], ...] = (

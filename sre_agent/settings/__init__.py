@@ -76,6 +76,9 @@ class Settings:
     agent_namespace: str
     monitoring_namespace: str
     stop: bool
+    alertmanager_url: str | None = field(repr=False)
+    alertmanager_user: str | None
+    alertmanager_token: str | None = field(repr=False)
     ignore_alerts: tuple[str, ...]
     helm: str
     settle: timedelta

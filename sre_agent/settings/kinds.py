@@ -178,6 +178,7 @@ MODE = _choice("recommend", "auto")
 HELM = _choice("act", "recommend")
 LEVEL = _choice("DEBUG", "INFO", "WARNING", "ERROR")
 TEXT = _matching(r"[^\x00-\x1f\x7f]+", "one line of text")
+USER = _matching(r"[^\x00-\x1f\x7f:]+", "a user name without a colon")
 NAMESPACE = _matching(NAMESPACE_NAME.pattern, "the name of a namespace")
 NAMESPACES = _list_of(
     _entry_matching(_NAMESPACE_PATTERN), "a comma-separated list of namespaces or patterns such as staging-*"

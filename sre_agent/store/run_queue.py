@@ -120,10 +120,11 @@ class RunQueue:
 
         `own` is the number of the asking worker, `held` the jobs that it is really at work on.
         """
-        freed = await self.database.rows("take_back_jobs", own=own, held=_numbers(held), silence=silence)
+        (row,) = await self.database.rows("take_back_jobs", own=own, held=_numbers(held), silence=silence)
+        freed: int = row["jobs"]
         if freed:
             await self.database.rows("wake_workers")
-        return len(freed)
+        return freed
 
     async def queue_due(self, *, now: datetime) -> int:
         """Queues a new run for each open incident whose last one could not act until now."""

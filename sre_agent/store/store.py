@@ -28,6 +28,7 @@ from sre_agent.store.evidence import EvidenceStore
 from sre_agent.store.history import History
 from sre_agent.store.migrations import MigrationState, read_migrations, statuses
 from sre_agent.store.queries import query
+from sre_agent.store.recovery import WaitingNodes
 from sre_agent.store.rows import (
     ActiveRun,
     EventRow,
@@ -71,6 +72,7 @@ class Store:
         self.brakes = Brakes(database)
         self.webhooks = Webhooks(database=database)
         self.queue = RunQueue(database=database)
+        self.nodes = WaitingNodes(database=database)
 
     @classmethod
     @asynccontextmanager
@@ -100,7 +102,10 @@ class Store:
         return Receipt.from_row(rows[0])
 
     async def note(self, problem: Problem, received: Event, *, now: datetime) -> int | None:
-        """Appends an alert to the incident that it would join, and moves only `updated_at`; None where none is open."""
+        """Appends a resolved alert to the incident that it would join, which stays open; None where none is.
+
+        The incident waits then until somebody sees its node (`nodes`).
+        """
         rows = await self._rows("note", alert=problem_columns(problem), received=as_json([received]), now=now)
         return _incident_id(rows)
 
