@@ -73,7 +73,9 @@ HEADERS = {
 """Of every response: what comes from here is data, and nobody's frame, script or picture."""
 
 
-def make_app(service: Service, reception: Reception, *, access: Access) -> web.Application:
+def make_app(
+    service: Service, reception: Reception, *, access: Access, runbooks_fault: Callable[[], str | None]
+) -> web.Application:
     """The server of one process; `app[SITE].stopping` tells it to take nothing new in."""
     app = web.Application(middlewares=[_measured, in_one_shape, _allowed], client_max_size=MAX_BYTES)
     app[SITE] = Site(
@@ -82,6 +84,7 @@ def make_app(service: Service, reception: Reception, *, access: Access) -> web.A
         access=access,
         hub=Hub(service.store.changes),
         health=Health(service.store),
+        runbooks_fault=runbooks_fault,
     )
     for route in ROUTES:
         app.router.add_route(route.method, route.path, route.handler, expect_handler=_expected)

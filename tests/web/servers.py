@@ -20,8 +20,7 @@ import aiohttp
 from aiohttp import web
 
 from sre_agent.agent import Service, load_runbooks
-from sre_agent.cluster.recording import from_objects
-from sre_agent.cluster.snapshot import SnapshotCluster
+from sre_agent.cluster.absent import WHERE_FROM, AbsentCluster
 from sre_agent.incident import Origin
 from sre_agent.intake import Sender
 from sre_agent.planner.scripted import ScriptedPlanner
@@ -97,7 +96,7 @@ async def served(conninfo: str, environment: Mapping[str, str], *, loopback: boo
                 store=store,
                 planner=ScriptedPlanner(),
                 runbooks=lambda: runbooks,
-                cluster=SnapshotCluster(from_objects([])),
+                cluster=AbsentCluster(WHERE_FROM),
                 place="none",
                 settings=settings,
                 database=conninfo,
@@ -109,7 +108,12 @@ async def served(conninfo: str, environment: Mapping[str, str], *, loopback: boo
                 settings=settings,
                 clock=lambda: datetime.now(UTC),
             )
-            app = make_app(service, reception, access=Access.of(settings, loopback=loopback, insecure=False))
+            app = make_app(
+                service,
+                reception,
+                access=Access.of(settings, loopback=loopback, insecure=False),
+                runbooks_fault=lambda: None,
+            )
             url = f"http://127.0.0.1:{port}"
             async with listening(app, sockets, None), aiohttp.ClientSession(url) as client:
                 yield Served(url=url, port=port, app=app, client=client, store=store)

@@ -60,6 +60,26 @@ def test_a_laptop_needs_no_settings(embedded: Path) -> None:
         assert any("--context" in missing for missing in process.started["missing"])
 
 
+def test_its_worker_ends_the_run_that_an_alert_begins(database: str) -> None:
+    with ServeProcess(DATABASE_URL=database) as process:
+        process.wait_until_ready()
+        request = urllib.request.Request(f"{process.url}/alertmanager", data=json.dumps(payload()).encode())
+        with (
+            urllib.request.urlopen(f"{process.url}/api/stream", timeout=20) as stream,
+            urllib.request.urlopen(request),
+        ):
+            while b'"event_type":"analysis"' not in stream.readline():
+                pass
+        _, detail = process.get("/api/incidents/1")
+        assert detail["analysis_markdown"].startswith("## Summary")
+        assert "no cluster" in str(
+            [event["payload"] for event in detail["events"] if event["event_type"] == "escalated"]
+        )
+        with urllib.request.urlopen(f"{process.url}/metrics") as response:
+            counted = response.read().decode()
+        assert 'sre_agent_runs_total{result="escalated",runbook="RB_OOM"} 1.0' in counted
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 def test_a_signal_ends_it_in_order(database: str, number: signal.Signals, code: int) -> None:
     with ServeProcess(DATABASE_URL=database) as process:
