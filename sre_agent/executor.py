@@ -36,6 +36,7 @@ from sre_agent.routing import Route, route
 from sre_agent.run import Change, Mode, Outcome, RunRecord, RunStatus, StepRecord, StepStatus, Verdict, worst
 from sre_agent.runbook import Runbooks, Step
 from sre_agent.settings import Settings
+from sre_agent.stop_switch import read_switch
 from sre_agent.store import ActiveRun, Braked, LostFence, Store
 from sre_agent.store.history_rows import Surroundings
 from sre_agent.target import Target, Unbound, bind
@@ -288,6 +289,7 @@ async def _act(run: _Run, step: Step, change: Change) -> Execution:
         scope=run.assignment.scope,
         open_for=held_to.open_for,
         clock=run.now,
+        switch=partial(read_switch, run.cluster, run.settings.agent_namespace),
     )
 
     async def settle(pod: Settled) -> None:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import socket
     import ssl
     from collections.abc import Sequence
+    from datetime import datetime
 
     from sre_agent.agent import Service
     from sre_agent.cluster.port import Cluster
@@ -24,6 +25,9 @@ Examples:
   sre-agent serve --port 9000 --context staging
   SRE_AGENT_WEBHOOK_TOKEN=... SRE_AGENT_API_TOKEN=... sre-agent serve --host 0.0.0.0"""
 INTERRUPTED = 130
+CONCURRENCY = 4
+"""Runs at a time in this process."""
+NO_CLUSTER = "none"
 WORKER_SECONDS = 24.0
 """How long the worker may take to let go of its runs: with what closing takes, less than the 30 s of a pod."""
 
@@ -52,7 +56,7 @@ def serve(
     from sre_agent import agent
     from sre_agent.cli.output import load_settings
     from sre_agent.web.access import Access
-    from sre_agent.web.listening import bind, only_loopback, tls_of
+    from sre_agent.web.listening import bound, only_loopback, tls_of
 
     settings = load_settings(usual_level="INFO")
     agent.check_settings(settings)
@@ -60,12 +64,11 @@ def serve(
     address = settings.listen
     address = replace(address, host=host or address.host, port=address.port if port is None else port)
     tls = tls_of(settings)
-    sockets = bind(address)
-    access = Access.of(settings, loopback=only_loopback(sockets), insecure=insecure)
-    access.require_some_key()
-    ended_by = asyncio.run(
-        _serve(settings, sockets, tls, access, context, migrating=not no_migrate, works=not no_worker)
-    )
+    with bound(address) as sockets:
+        access = Access.of(settings, loopback=only_loopback(sockets), insecure=insecure)
+        access.require_some_key()
+        serving = _serve(settings, sockets, tls, access, context, migrating=not no_migrate, works=not no_worker)
+        ended_by = asyncio.run(serving)
     return INTERRUPTED if ended_by.name == "SIGINT" else 0
 
 
@@ -80,7 +83,7 @@ async def _serve(
     works: bool,
 ) -> "signal.Signals":
     """Serves until a signal comes, and returns it."""
-    from datetime import UTC, datetime
+    import asyncio
 
     from sre_agent import agent
     from sre_agent.incident import Origin
@@ -91,11 +94,11 @@ async def _serve(
     from sre_agent.web.listening import listening
     from sre_agent.web.site import SITE
 
-    runbooks = agent.load_runbooks(settings)
+    shelf = agent.open_shelf(settings, _now)
     async with (
         _cluster(context) as (cluster, place),
         agent.open_service(
-            settings, runbooks=lambda: runbooks, cluster=cluster, place=place, migrating=migrating
+            settings, runbooks=lambda: shelf.current, cluster=cluster, place=place, migrating=migrating
         ) as service,
     ):
         reception = Reception(
@@ -103,53 +106,60 @@ async def _serve(
             sender=Sender(origin=Origin.LIVE, scope="live", mode=Mode(settings.agent_mode)),
             runbooks=service.runbooks,
             settings=settings,
-            clock=lambda: datetime.now(UTC),
+            clock=_now,
         )
-        app = make_app(service, reception, access=access)
-        async with listening(app, sockets, tls):
-            _told(service, sockets, access, secure=tls is not None, works=works)
-            return await _until_signal(service, app[SITE].stopping, works=works)
+        app = make_app(service, reception, access=access, runbooks_fault=lambda: shelf.fault)
+        stopping = app[SITE].stopping
+        watching, first = asyncio.create_task(shelf.watch()), _first_signal(stopping)
+        try:
+            async with listening(app, sockets, tls):
+                _tell(service, sockets, access, secure=tls is not None, works=works)
+                if works:
+                    await _work(service, stopping)
+                return await first
+        finally:
+            watching.cancel()
 
 
-async def _until_signal(service: "Service", stopping: "asyncio.Event", *, works: bool) -> "signal.Signals":
-    """Works until a signal comes; then nothing is taken in any more, and the worker lets go of its runs."""
+def _first_signal(stopping: "asyncio.Event") -> "asyncio.Future[signal.Signals]":
+    """SIGTERM or ctrl-C, whichever comes first; from then on nothing is taken in. A second one ends the process."""
     import asyncio
     import signal
 
-    from sre_agent.web.counting import count_run
-    from sre_agent.worker import RunWorker
-
-    loop, came = asyncio.get_running_loop(), asyncio.Event()
-    first: list[signal.Signals] = []
+    loop = asyncio.get_running_loop()
+    first: asyncio.Future[signal.Signals] = loop.create_future()
 
     def stop(number: signal.Signals) -> None:
-        first.append(number)
         for each in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(each)  # who asks a second time does not want to wait
+            loop.remove_signal_handler(each)
         stopping.set()
-        came.set()
+        first.set_result(number)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop, number)
-    if works:
-        worker = RunWorker(service, concurrency=CONCURRENCY, finished=count_run)
-        working = asyncio.create_task(worker.work(stopping))
-        waiting = asyncio.create_task(came.wait())
-        await asyncio.wait({working, waiting}, return_when=asyncio.FIRST_COMPLETED)
-        try:
-            async with asyncio.timeout(WORKER_SECONDS):
-                await working
-        except TimeoutError:
-            _say("server.runs_left", seconds=WORKER_SECONDS)
-        finally:
-            waiting.cancel()
-    else:
-        await came.wait()
-    return first[0]
+    return first
 
 
-CONCURRENCY = 4
-"""Runs at a time in this process."""
+async def _work(service: "Service", stopping: "asyncio.Event") -> None:
+    """Executes runs until the server stops, and lets go of them within WORKER_SECONDS."""
+    import asyncio
+
+    from sre_agent.recovery import resolve_recovered
+    from sre_agent.web.counting import count_run
+    from sre_agent.worker import RunWorker
+
+    async def close_recovered() -> None:
+        await resolve_recovered(service.store, service.cluster, settings=service.settings, now=_now())
+
+    worker = RunWorker(service, concurrency=CONCURRENCY, finished=count_run, upkeep=close_recovered)
+    working, told = asyncio.create_task(worker.work(stopping)), asyncio.create_task(stopping.wait())
+    await asyncio.wait({working, told}, return_when=asyncio.FIRST_COMPLETED)
+    told.cancel()
+    try:
+        async with asyncio.timeout(WORKER_SECONDS):
+            await working
+    except TimeoutError:
+        _say("server.runs_left", seconds=WORKER_SECONDS)
 
 
 @asynccontextmanager
@@ -158,16 +168,15 @@ async def _cluster(context: str | None) -> AsyncIterator[tuple["Cluster", str]]:
     from sre_agent import agent
 
     if not agent.cluster_configured(context):
-        from sre_agent.cluster.recording import from_objects
-        from sre_agent.cluster.snapshot import SnapshotCluster
+        from sre_agent.cluster.absent import WHERE_FROM, AbsentCluster
 
-        yield SnapshotCluster(from_objects([])), "none"
+        yield AbsentCluster(WHERE_FROM), NO_CLUSTER
         return
     async with agent.open_live_cluster(context) as cluster:
         yield cluster, f"context {cluster.context} at {cluster.server}"
 
 
-def _told(
+def _tell(
     service: "Service", sockets: "Sequence[socket.socket]", access: "Access", *, secure: bool, works: bool
 ) -> None:
     """What somebody who starts it wants to know: to a person as lines, to a machine as one event."""
@@ -182,7 +191,7 @@ def _told(
     settings = service.settings
     stored = settings.database_url and place(settings.database_url)
     facts = {
-        "listening": ", ".join(f"{scheme}://{place_of(bound)}" for bound in sockets),
+        "listening": ", ".join(f"{scheme}://{place_of(listener)}" for listener in sockets),
         "database": stored or f"embedded, in {settings.data_dir}",
         "cluster": service.place,
         "mode": settings.agent_mode,
@@ -206,13 +215,19 @@ def _missing(service: "Service") -> list[str]:
     """What would make it do more."""
     settings = service.settings
     missing = []
-    if service.place == "none":
+    if service.place == NO_CLUSTER:
         missing.append("without a cluster every run ends with advice to a person: give --context, or a kubeconfig")
     if settings.openai_api_key is None:
         missing.append("without OPENAI_API_KEY the planner is the scripted one, and analyses are composed")
     if settings.cluster_name is None:
         missing.append("without CLUSTER_NAME nothing is changed for alerts with a label `cluster`")
     return missing
+
+
+def _now() -> "datetime":
+    from datetime import UTC, datetime
+
+    return datetime.now(UTC)
 
 
 def _say(event: str, **fields: object) -> None:

@@ -51,6 +51,9 @@ ROUTES = (
     _route("POST", "/api/incidents/{id}/regenerate-analysis", Need.ACT, api.regenerate_analysis),
     _route("POST", "/api/incidents/{id}/suppress", Need.ACT, api.suppress),
     _route("POST", "/api/incidents/{id}/resolve", Need.ACT, api.resolve),
+    _route("GET", "/api/status", Need.READ, api.status),
+    _route("POST", "/api/pause", Need.ACT, api.pause),
+    _route("POST", "/api/resume", Need.ACT, api.resume),
     _route("GET", "/api/stream", Need.READ, stream),
     _route("GET", "/livez", Need.NOTHING, operations.live),
     _route("GET", "/healthz", Need.NOTHING, operations.ready),
@@ -70,7 +73,9 @@ HEADERS = {
 """Of every response: what comes from here is data, and nobody's frame, script or picture."""
 
 
-def make_app(service: Service, reception: Reception, *, access: Access) -> web.Application:
+def make_app(
+    service: Service, reception: Reception, *, access: Access, runbooks_fault: Callable[[], str | None]
+) -> web.Application:
     """The server of one process; `app[SITE].stopping` tells it to take nothing new in."""
     app = web.Application(middlewares=[_measured, in_one_shape, _allowed], client_max_size=MAX_BYTES)
     app[SITE] = Site(
@@ -79,6 +84,7 @@ def make_app(service: Service, reception: Reception, *, access: Access) -> web.A
         access=access,
         hub=Hub(service.store.changes),
         health=Health(service.store),
+        runbooks_fault=runbooks_fault,
     )
     for route in ROUTES:
         app.router.add_route(route.method, route.path, route.handler, expect_handler=_expected)

@@ -9,7 +9,7 @@ from sre_agent.web.errors import Refused
 
 SMALL = 64 * 2**10
 """The most that a body of the API has, in bytes."""
-LONGEST_REASON = 1000
+LONGEST_TEXT = 1000
 
 
 async def read_body(request: web.Request, most: int) -> bytes:
@@ -35,30 +35,30 @@ def too_long(most: int) -> Refused:
     return Refused(413, f"the body has more than {most} bytes, which is the most that is taken here")
 
 
-async def read_reason(request: web.Request) -> str | None:
-    """What a person says about a decision: the body {"reason": TEXT}, or none at all. Raises Refused."""
+async def read_words(request: web.Request, *known: str) -> dict[str, str]:
+    """What a person says: a body of {name: TEXT} with known names, or none at all. Raises Refused.
+
+    A text that is null or blank is left out.
+    """
     body = await read_body(request, SMALL)
-    if not body:
-        return None
-    fields = _object(body)
-    for name in fields:
-        if name != "reason":
-            raise Refused(400, "there is no such key: reason is the one that is taken", path=f"$.{name}")
-    reason = fields.get("reason")
-    if reason is None:
-        return None
-    if not isinstance(reason, str):
-        raise Refused(400, "must be a string", path="$.reason")
-    if len(reason) > LONGEST_REASON:
-        raise Refused(400, f"{len(reason)} characters; at most {LONGEST_REASON} are kept", path="$.reason")
-    return reason.strip() or None
+    words = {}
+    for name, text in (_object(body) if body else {}).items():
+        if name not in known:
+            raise Refused(400, f"there is no such key; taken: {', '.join(known)}", path=f"$.{name}")
+        if text is not None and not isinstance(text, str):
+            raise Refused(400, "must be a string", path=f"$.{name}")
+        if text is not None and len(text) > LONGEST_TEXT:
+            raise Refused(400, f"{len(text)} characters; at most {LONGEST_TEXT} are taken", path=f"$.{name}")
+        if text is not None and text.strip():
+            words[name] = text.strip()
+    return words
 
 
 def _object(body: bytes) -> dict[str, Any]:
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
-        raise Refused(400, 'not JSON: send {"reason": "..."}, or nothing', path="$") from None
+        raise Refused(400, "not JSON: send an object, or nothing", path="$") from None
     if not isinstance(document, dict):
-        raise Refused(400, 'not an object: send {"reason": "..."}, or nothing', path="$")
+        raise Refused(400, "not an object: send one, or nothing", path="$")
     return document

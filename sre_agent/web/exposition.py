@@ -14,23 +14,26 @@ from sre_agent.store.run_queue import QueueState
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 
-def text(waiting: QueueState | None) -> bytes:
-    """All metrics of this process; None where the store is away."""
+def text(waiting: QueueState | None, *, runbooks_refused: bool) -> bytes:
+    """All metrics of this process; `waiting` is None where the store is away."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Metrics(waiting))
+    registry.register(_Metrics(waiting, runbooks_refused=runbooks_refused))
     return generate_latest(registry)
 
 
 class _Metrics(Collector):
     """What was counted, and what the store says."""
 
-    def __init__(self, waiting: QueueState | None) -> None:
+    def __init__(self, waiting: QueueState | None, *, runbooks_refused: bool) -> None:
         self._waiting = waiting
+        self._runbooks_refused = runbooks_refused
 
     def collect(self) -> Iterator[Metric]:
         yield _gauge("sre_agent_info", "The version that runs.", 1, version=__version__)
         yield from map(_counter, metrics.COUNTERS)
         yield from map(_histogram, metrics.TIMINGS)
+        meaning = "Whether the user's runbooks as they are now have a fault, so that older ones are used."
+        yield _gauge("sre_agent_runbooks_refused", meaning, self._runbooks_refused)
         yield _gauge("sre_agent_database_up", "Whether the store answered this scrape.", self._waiting is not None)
         if self._waiting is not None:
             yield from _stored(self._waiting, datetime.now(UTC))

@@ -8,8 +8,8 @@ import asyncio
 import errno
 import socket
 import ssl
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any
 
@@ -37,37 +37,43 @@ BUFFER_BYTES = 2**18
 log = get_logger(__name__)
 
 
-def bind(address: Address) -> Sequence[socket.socket]:
-    """Sockets for all addresses of a host, all on one port. Raises BadInput, and Unreachable for a port in use."""
+@contextmanager
+def bound(address: Address) -> Iterator[Sequence[socket.socket]]:
+    """Sockets for all addresses of a host, all on one port, closed when the block ends.
+
+    Raises BadInput, and Unreachable for a port that is in use or not allowed.
+    """
     try:
         found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
         raise BadInput(f"cannot listen at {address}: the host {address.host} has no address ({error})") from None
     sockets: list[socket.socket] = []
-    refused: OSError | None = None
-    for family, _, _, _, place in dict.fromkeys(found):
-        port = sockets[0].getsockname()[1] if sockets else address.port
-        try:
-            sockets.append(_bound(family, (place[0], port, *place[2:])))
-        except OSError as error:
-            refused = error
-            if error.errno in {errno.EADDRINUSE, errno.EACCES}:
-                break
-    if refused is not None and (not sockets or refused.errno in {errno.EADDRINUSE, errno.EACCES}):
-        for bound in sockets:
-            bound.close()
-        raise _cannot_listen(address, refused)
-    return sockets
+    with ExitStack() as opened:
+        refused: OSError | None = None
+        for family, _, _, _, place in dict.fromkeys(found):
+            port = sockets[0].getsockname()[1] if sockets else address.port
+            try:
+                sockets.append(opened.enter_context(_bound(family, (place[0], port, *place[2:]))))
+            except OSError as error:
+                if error.errno in _NOT_FOR_US:
+                    raise _cannot_listen(address, error) from None
+                refused = error  # another address of the host may do: not every machine has IPv6
+        if refused is not None and not sockets:
+            raise _cannot_listen(address, refused)
+        yield sockets
+
+
+_NOT_FOR_US = frozenset({errno.EADDRINUSE, errno.EACCES})
 
 
 def only_loopback(sockets: Sequence[socket.socket]) -> bool:
     """Whether nobody but this machine can reach them."""
-    return all(is_loopback(bound.getsockname()[0]) for bound in sockets)
+    return all(is_loopback(listener.getsockname()[0]) for listener in sockets)
 
 
-def place_of(bound: socket.socket) -> Address:
+def place_of(listener: socket.socket) -> Address:
     """Where a socket really is."""
-    host, port = bound.getsockname()[:2]
+    host, port = listener.getsockname()[:2]
     return Address(host=host, port=port)
 
 
@@ -111,11 +117,11 @@ async def listening(
     )
     servers: list[asyncio.Server] = []
     try:
-        for bound in sockets:
+        for listener in sockets:
             try:
-                servers.append(await loop.create_server(factory, sock=bound, ssl=tls, backlog=BACKLOG))
+                servers.append(await loop.create_server(factory, sock=listener, ssl=tls, backlog=BACKLOG))
             except OSError as error:
-                raise _cannot_listen(place_of(bound), error) from None
+                raise _cannot_listen(place_of(listener), error) from None
         yield
     finally:
         for server in servers:
@@ -153,17 +159,17 @@ class Connection(web.RequestHandler):
 
 
 def _bound(family: int, place: tuple[Any, ...]) -> socket.socket:
-    bound = socket.socket(family, socket.SOCK_STREAM)
+    listener = socket.socket(family, socket.SOCK_STREAM)
     try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
-            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        bound.bind(place)
-        bound.setblocking(False)
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind(place)
+        listener.setblocking(False)
     except OSError:
-        bound.close()
+        listener.close()
         raise
-    return bound
+    return listener
 
 
 def _cannot_listen(address: Address, error: OSError) -> BadInput | Unreachable:

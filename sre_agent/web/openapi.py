@@ -116,6 +116,28 @@ def _paths() -> dict[str, Any]:
                 **_with_503(decided),
             )
         },
+        "/api/status": {
+            "get": _operation(
+                "status",
+                "Whether the agent may act right now, what holds it back, and the work under way.",
+                _READ,
+                answer="Status",
+                errors=(503,),
+            )
+        },
+        "/api/pause": {
+            "post": _operation(
+                "pause",
+                "No change is made any more, by any process on this database.",
+                _ACT,
+                body=_json_body("PauseAsked", required=False),
+                answer="Paused",
+                errors=(400, 413, 415, 503),
+            )
+        },
+        "/api/resume": {
+            "post": _operation("resume", "Ends every pause.", _ACT, answer="Resumed", errors=(413, 415, 503))
+        },
         "/api/stream": {
             "get": _operation(
                 "watchIncidents",

@@ -27,12 +27,14 @@ async def ready(request: web.Request) -> web.Response:
 
 async def metrics(request: web.Request) -> web.Response:
     """GET /metrics: what this process counted, and what the store says now. Without a store, the former alone."""
+    site = site_of(request)
     try:
-        waiting = await site_of(request).service.store.queue.state()
+        waiting = await site.service.store.queue.state()
     except Unreachable as error:
         log.warning("metrics.without_store", error=str(error))
         waiting = None
-    return web.Response(body=exposition.text(waiting), headers={"Content-Type": exposition.CONTENT_TYPE})
+    text = exposition.text(waiting, runbooks_refused=site.runbooks_fault() is not None)
+    return web.Response(body=text, headers={"Content-Type": exposition.CONTENT_TYPE})
 
 
 async def openapi(_: web.Request) -> web.Response:

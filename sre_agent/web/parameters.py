@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from difflib import get_close_matches
 from enum import StrEnum
 from typing import TypeVar
@@ -130,9 +130,22 @@ def _one_of(closed: type[Closed]) -> Callable[[str, str], Closed]:
 
 
 def _moment(text: str, name: str, now: datetime) -> datetime:
-    """How long ago, a date, or an RFC 3339 time; a `+` that a query turned into a space is meant."""
+    """How long ago, a date, or an RFC 3339 time."""
+    return _time(text, name, "how long ago such as 7d or 1h30m", lambda duration: now - duration)
+
+
+def end_asked(text: str, name: str, now: datetime) -> datetime:
+    """For how long, a date, or an RFC 3339 time; not one that is over. Raises Refused."""
+    end = _time(text, name, "for how long such as 2h or 90m", lambda duration: now + duration)
+    if end <= now:
+        raise Refused(400, "is over already", path=name)
+    return end
+
+
+def _time(text: str, name: str, relative: str, moved: Callable[[timedelta], datetime]) -> datetime:
+    """A `+` that a query turned into a space is meant."""
     try:
-        return now - parse_duration(text)
+        return moved(parse_duration(text))
     except ValueError:
         pass  # not a duration, so it is a time
     try:
@@ -140,6 +153,6 @@ def _moment(text: str, name: str, now: datetime) -> datetime:
     except ValueError:
         moment = None
     if moment is None:
-        allowed = "a date, an RFC 3339 time such as 2026-11-23T03:00:00Z, or how long ago such as 7d or 1h30m"
+        allowed = f"a date, an RFC 3339 time such as 2026-11-23T03:00:00Z, or {relative}"
         raise Refused(400, f"must be {allowed}", path=name)
     return moment

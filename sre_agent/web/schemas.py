@@ -7,7 +7,7 @@ from typing import Any
 
 from sre_agent.event import EventType
 from sre_agent.incident import IncidentStatus, Origin
-from sre_agent.web.body import LONGEST_REASON
+from sre_agent.web.body import LONGEST_TEXT
 from sre_agent.web.errors import CODES
 
 Schema = dict[str, Any]
@@ -20,6 +20,8 @@ IDENTIFIER: Schema = {"type": "integer", "minimum": 1, "maximum": 2**63 - 1}
 STRINGS: Schema = {"type": "object", "additionalProperties": TEXT}
 HASH: Schema = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
 STATUS: Schema = {"type": "string", "enum": [status.value for status in IncidentStatus]}
+MODE: Schema = {"type": "string", "enum": ["recommend", "auto"]}
+COUNT: Schema = {"type": "integer", "minimum": 0}
 ORIGIN: Schema = {"type": "string", "enum": [origin.value for origin in Origin]}
 
 
@@ -73,22 +75,21 @@ _ALERT: Schema = {
     "required": ["labels"],
 }
 
-_REASON: Schema = {
-    "type": "object",
-    "properties": {
-        "reason": {
-            "type": ["string", "null"],
-            "maxLength": LONGEST_REASON,
-            "description": "Why; it is kept with the decision.",
-        }
-    },
-    "additionalProperties": False,
-}
+_WORD: Schema = {"type": ["string", "null"], "maxLength": LONGEST_TEXT}
+_REASON = {**_WORD, "description": "Why; it is kept with the decision."}
+_END = {**_WORD, "description": "A date, an RFC 3339 time, or for how long: 90m, 2h. Without it: until it is resumed."}
+
+
+def _words(**properties: Schema) -> Schema:
+    """A body of which everything may be left out."""
+    return {"type": "object", "properties": properties, "additionalProperties": False}
+
 
 SCHEMAS: dict[str, Schema] = {
     "Payload": _PAYLOAD,
     "Alert": _ALERT,
-    "Reason": _REASON,
+    "Reason": _words(reason=_REASON),
+    "PauseAsked": _words(reason=_REASON, until=_END),
     "Incident": record(
         id=IDENTIFIER,
         origin=ORIGIN,
@@ -104,13 +105,13 @@ SCHEMAS: dict[str, Schema] = {
         severity=OPTIONAL_TEXT,
         runbook_id=OPTIONAL_TEXT,
         status=STATUS,
-        agent_mode={"type": "string", "enum": ["recommend", "auto"]},
+        agent_mode=MODE,
         summary=OPTIONAL_TEXT,
         summary_embedding={"type": "null"},
         **_OUTCOME,
         labels=STRINGS,
         annotations=STRINGS,
-        suppressed_count={"type": "integer", "minimum": 0},
+        suppressed_count=COUNT,
         starts_at=OPTIONAL_TIME,
         created_at=TIME,
         updated_at=TIME,
@@ -149,6 +150,23 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "Analysis": record(incident_id=IDENTIFIER, event_id=IDENTIFIER, analysis_markdown=TEXT),
     "Decision": record(incident=reference("Incident"), changed={"type": "boolean"}),
+    "Pause": record(id=IDENTIFIER, since=TIME, until=OPTIONAL_TIME, by=TEXT, reason=OPTIONAL_TEXT),
+    "Paused": record(pause=reference("Pause")),
+    "Resumed": record(ended=list_of(reference("Pause"))),
+    "Brake": record(name=TEXT, on={"type": "boolean"}, what=TEXT, until=OPTIONAL_TIME),
+    "Status": record(
+        at=TIME,
+        mode=MODE,
+        cluster=TEXT,
+        held={"type": "boolean"},
+        brakes=list_of(reference("Brake")),
+        pauses=list_of(reference("Pause")),
+        queued=COUNT,
+        oldest_queued_at=OPTIONAL_TIME,
+        running=COUNT,
+        oldest_running_at=OPTIONAL_TIME,
+        last_alert_at=OPTIONAL_TIME,
+    ),
     "Health": record(status={"type": "string", "const": "ok"}),
     "Error": record(
         error={

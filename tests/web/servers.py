@@ -20,8 +20,7 @@ import aiohttp
 from aiohttp import web
 
 from sre_agent.agent import Service, load_runbooks
-from sre_agent.cluster.recording import from_objects
-from sre_agent.cluster.snapshot import SnapshotCluster
+from sre_agent.cluster.absent import WHERE_FROM, AbsentCluster
 from sre_agent.incident import Origin
 from sre_agent.intake import Sender
 from sre_agent.planner.scripted import ScriptedPlanner
@@ -31,7 +30,7 @@ from sre_agent.settings import Address, load
 from sre_agent.store import Store
 from sre_agent.web.access import Access
 from sre_agent.web.app import make_app
-from sre_agent.web.listening import bind, listening, place_of
+from sre_agent.web.listening import bound, listening, place_of
 from sre_agent.web.site import SITE, Site
 
 READY_SECONDS = 30
@@ -90,29 +89,34 @@ async def served(conninfo: str, environment: Mapping[str, str], *, loopback: boo
     """A server over a database. It always listens on loopback; `loopback=False` treats it as if it did not."""
     settings = load({"HOME": "/", **environment})
     runbooks = load_runbooks(settings)
-    sockets = bind(Address(host="127.0.0.1", port=0))
-    port = place_of(sockets[0]).port
-    async with Store.open(conninfo, max_size=8) as store:
-        service = Service(
-            store=store,
-            planner=ScriptedPlanner(),
-            runbooks=lambda: runbooks,
-            cluster=SnapshotCluster(from_objects([])),
-            place="none",
-            settings=settings,
-            database=conninfo,
-        )
-        reception = Reception(
-            store,
-            sender=Sender(origin=Origin.LIVE, scope="live", mode=Mode(settings.agent_mode)),
-            runbooks=service.runbooks,
-            settings=settings,
-            clock=lambda: datetime.now(UTC),
-        )
-        app = make_app(service, reception, access=Access.of(settings, loopback=loopback, insecure=False))
-        url = f"http://127.0.0.1:{port}"
-        async with listening(app, sockets, None), aiohttp.ClientSession(url) as client:
-            yield Served(url=url, port=port, app=app, client=client, store=store)
+    with bound(Address(host="127.0.0.1", port=0)) as sockets:
+        port = place_of(sockets[0]).port
+        async with Store.open(conninfo, max_size=8) as store:
+            service = Service(
+                store=store,
+                planner=ScriptedPlanner(),
+                runbooks=lambda: runbooks,
+                cluster=AbsentCluster(WHERE_FROM),
+                place="none",
+                settings=settings,
+                database=conninfo,
+            )
+            reception = Reception(
+                store,
+                sender=Sender(origin=Origin.LIVE, scope="live", mode=Mode(settings.agent_mode)),
+                runbooks=service.runbooks,
+                settings=settings,
+                clock=lambda: datetime.now(UTC),
+            )
+            app = make_app(
+                service,
+                reception,
+                access=Access.of(settings, loopback=loopback, insecure=False),
+                runbooks_fault=lambda: None,
+            )
+            url = f"http://127.0.0.1:{port}"
+            async with listening(app, sockets, None), aiohttp.ClientSession(url) as client:
+                yield Served(url=url, port=port, app=app, client=client, store=store)
 
 
 class ServeProcess:

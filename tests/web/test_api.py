@@ -233,3 +233,27 @@ async def test_times_are_written_in_utc(server: Served) -> None:
     created = answer.body["incidents"][0]["created_at"]
     assert created.endswith("Z")
     assert before <= datetime.fromisoformat(created) <= datetime.now(UTC)
+
+
+async def test_a_pause_is_shown_until_it_is_over(server: Served) -> None:
+    assert (await server.get("/api/status")).body["held"] is False
+    paused = await server.post("/api/pause", json.dumps({"reason": "upgrade", "until": "2h"}))
+    assert paused.status == 200
+    assert paused.body["pause"]["reason"] == "upgrade"
+    status = (await server.get("/api/status")).body
+    assert (status["held"], status["pauses"]) == (True, [paused.body["pause"]])
+    assert (await server.post("/api/resume")).body == {"ended": [paused.body["pause"]]}
+    assert (await server.post("/api/resume")).body == {"ended": []}
+    assert (await server.get("/api/status")).body["held"] is False
+
+
+async def test_a_pause_needs_neither_a_reason_nor_an_end(server: Served) -> None:
+    pause = (await server.post("/api/pause")).body["pause"]
+    assert (pause["reason"], pause["until"], pause["by"]) == (None, None, "an operator, by the API")
+
+
+@pytest.mark.parametrize("until", ["yesterday", "2001-01-01", "0", "9999d", "\x00"])
+async def test_a_pause_that_would_be_over_or_is_no_time_is_refused(server: Served, until: str) -> None:
+    answer = await server.post("/api/pause", json.dumps({"until": until}))
+    assert (answer.status, answer.error["path"]) == (400, "$.until")
+    assert (await server.get("/api/status")).body["held"] is False

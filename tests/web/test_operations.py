@@ -62,6 +62,7 @@ async def test_metrics_are_what_prometheus_reads(server: Served) -> None:
     assert answer.headers["Content-Type"] == exposition.CONTENT_TYPE
     found = samples(answer.body)
     assert found["sre_agent_database_up"] == 1
+    assert found["sre_agent_runbooks_refused"] == 0
     assert found["sre_agent_runs_queued"] == 2
     assert found["sre_agent_runs_running"] == 0
     assert 0 <= found["sre_agent_oldest_queued_run_seconds"] < 60
@@ -83,8 +84,9 @@ async def test_each_request_is_counted_by_its_path_and_never_by_what_a_stranger_
 
 
 def test_without_a_store_the_counters_are_still_told() -> None:
-    found = samples(exposition.text(None).decode())
+    found = samples(exposition.text(None, runbooks_refused=True).decode())
     assert found["sre_agent_database_up"] == 0
+    assert found["sre_agent_runbooks_refused"] == 1
     assert "sre_agent_alerts_rejected_total" in found
     assert "sre_agent_runs_queued" not in found
 
@@ -118,7 +120,7 @@ def test_a_run_that_ended_is_counted_with_its_steps_and_verdicts(fresh_counts: N
         steps=steps,
     )
     count_run(run)
-    found = samples(exposition.text(None).decode())
+    found = samples(exposition.text(None, runbooks_refused=True).decode())
     assert found["sre_agent_runs_total,result=succeeded,runbook=RB_OOM"] == 1
     assert found["sre_agent_steps_total,result=proposed,tool=patch_memory"] == 1
     assert found["sre_agent_verdicts_total,rule=mode,verdict=ask"] == 2
