@@ -5,7 +5,7 @@ Called by the executor. A fact that could not be read is None, or says so, and t
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import chain
 from uuid import UUID
@@ -149,8 +149,7 @@ async def _brakes(context: ToolContext, ground: Ground, cluster: Cluster, store:
         )
     except NotPermitted:
         return None
-    others = tuple(write for write in state.writes if not (write.open and write.run_id == ground.run_id))
-    return replace(state, writes=others)
+    return state.apart_from(ground.run_id, context.target.key)
 
 
 async def _past_actions(context: ToolContext, ground: Ground, store: Store) -> tuple[PastAction, ...]:
