@@ -168,9 +168,9 @@ async def _cluster(context: str | None) -> AsyncIterator[tuple["Cluster", str]]:
     from sre_agent import agent
 
     if not agent.cluster_configured(context):
-        from sre_agent.cluster.absent import WHERE_FROM, AbsentCluster
+        from sre_agent.cluster.absent import AbsentCluster
 
-        yield AbsentCluster(WHERE_FROM), NO_CLUSTER
+        yield AbsentCluster(), NO_CLUSTER
         return
     async with agent.open_live_cluster(context) as cluster:
         yield cluster, f"context {cluster.context} at {cluster.server}"
