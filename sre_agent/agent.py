@@ -7,17 +7,19 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sre_agent import embedded_postgres, lint
 from sre_agent.cluster.port import Cluster
-from sre_agent.errors import BadInput
+from sre_agent.errors import BadInput, Unreachable
 from sre_agent.planner.port import Planner
 from sre_agent.planner.scripted import ScriptedPlanner
 from sre_agent.resources import data_path
 from sre_agent.runbook import Runbooks
 from sre_agent.settings import Settings
+from sre_agent.shelf import RunbookShelf
 from sre_agent.store import Store
 from sre_agent.store.migrations import migrate, require_current
 from sre_agent.tools.registry import TOOLS
@@ -55,6 +57,15 @@ class Service:
     place: str
     settings: Settings
     database: str
+
+
+def require_shared_database(settings: Settings) -> None:
+    """Raises Unreachable in a pod without DATABASE_URL: two replicas with two stores would be two budgets."""
+    if settings.database_url is None and os.environ.get("KUBERNETES_SERVICE_HOST"):
+        raise Unreachable(
+            "DATABASE_URL is not set: in a cluster every replica must use the same PostgreSQL, and an embedded one is "
+            "nobody else's; set DATABASE_URL=postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
+        )
 
 
 @contextmanager
@@ -133,6 +144,11 @@ def cluster_configured(context: str | None) -> bool:
 def load_runbooks(settings: Settings, users: Path | None = None) -> Runbooks:
     """The shipped runbooks and the user's own, linted. Raises BadInput with every fault."""
     return lint.load(data_path("runbooks"), users or settings.runbooks_dir, tools=TOOLS)
+
+
+def open_shelf(settings: Settings, clock: Callable[[], datetime]) -> RunbookShelf:
+    """The same, for a process that lives long. Raises BadInput with every fault; later ones leave the old in place."""
+    return RunbookShelf(data_path("runbooks"), settings.runbooks_dir, tools=TOOLS, clock=clock)
 
 
 def check_settings(settings: Settings) -> None:

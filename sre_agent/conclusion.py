@@ -11,13 +11,19 @@ from sre_agent.run import Judgement, RunRecord, RunStatus, StepRecord, StepStatu
 
 
 def conclude(
-    run: RunRecord, *, error: str | None, given_up: str | None = None, recorded: bool, told_by: int | None = None
+    run: RunRecord,
+    *,
+    error: str | None,
+    given_up: str | None = None,
+    no_cluster: str | None = None,
+    recorded: bool,
+    told_by: int | None = None,
 ) -> RunRecord:
     """The run with its end, summed up from its steps.
 
-    `error` is what cut it short, `given_up` why nobody takes it up again, `recorded` whether the cluster is a snapshot.
-    `told_by` is the incident that told a person of the brake of the whole cluster which this run met: then it is put
-    off without escalating.
+    `error` is what cut it short, `given_up` why nobody takes it up again, `no_cluster` why there was none to look at,
+    `recorded` whether the cluster is a snapshot. `told_by` is the incident that told a person of the brake of the whole
+    cluster which this run met: then it is put off without escalating.
     """
     steps = run.steps
     failures = [f"{step.step}: {step.reason}" for step in steps if step.status is StepStatus.FAILED]
@@ -25,7 +31,7 @@ def conclude(
     tells = _run_tells(steps)
     told = tells is Tells.EACH or (tells is Tells.ONCE and told_by is None)
     refusals = [f"{step.step}: {step.reason}" for step in steps if told and _tells(step) is not None]
-    left = [*([given_up] if given_up else []), *unproven, *refusals]
+    left = [said for said in (given_up, no_cluster) if said] + unproven + ([] if no_cluster else refusals)
     proposed = [step.change for step in steps if step.status is StepStatus.PROPOSED and step.change]
     taken = _joined(step for step in steps if step.status is StepStatus.DONE and step.change)
     if error is not None or failures:

@@ -16,7 +16,9 @@ from uuid import UUID
 from sre_agent import gates, guards, records
 from sre_agent.afterwards import keep_evidence, write_up
 from sre_agent.alert import Alert
+from sre_agent.alert.standing import Standing
 from sre_agent.analysis.surroundings import look, seen
+from sre_agent.cluster.absent import WHERE_FROM, AbsentCluster
 from sre_agent.cluster.port import BARRIERS, Clock, Cluster, ClusterError, Write
 from sre_agent.conclusion import brake_to_tell, conclude, summary
 from sre_agent.draining import Settled
@@ -34,6 +36,7 @@ from sre_agent.routing import Route, route
 from sre_agent.run import Change, Mode, Outcome, RunRecord, RunStatus, StepRecord, StepStatus, Verdict, worst
 from sre_agent.runbook import Runbooks, Step
 from sre_agent.settings import Settings
+from sre_agent.stop_switch import read_switch
 from sre_agent.store import ActiveRun, Braked, LostFence, Store
 from sre_agent.store.history_rows import Surroundings
 from sre_agent.target import Target, Unbound, bind
@@ -54,7 +57,8 @@ log = get_logger(__name__)
 class Assignment:
     """A queued run and what it is about. `scope` separates the cool-downs of a replay from all others.
 
-    `past` and `past_brakes` are what had been done before a stored run that is played again, and what held it.
+    `past` and `past_brakes` are what had been done before a stored run that is played again, and what held it;
+    `standing` is how its alert stood then.
     """
 
     run_id: UUID
@@ -63,6 +67,7 @@ class Assignment:
     scope: str
     mode: Mode
     past: Past | None = None
+    standing: Standing | None = None
     past_brakes: PastBrakes | None = None
 
 
@@ -92,6 +97,7 @@ class _Run:
     error: str | None = None
     barred: bool = False
     given_up: str | None = None
+    no_cluster: str | None = None
 
     @property
     def results(self) -> Mapping[str, Mapping[str, Any] | None]:
@@ -128,6 +134,7 @@ async def run_incident(
         clock=recorder.clock,
         now=clock,
         recorder=recorder,
+        no_cluster=cluster.why if isinstance(cluster, AbsentCluster) else None,
     )
     try:
         if await _goes_on(run):
@@ -183,6 +190,8 @@ async def _walk(run: _Run) -> None:
 
 
 async def _bind(run: _Run) -> Target | Unbound:
+    if run.no_cluster is not None:
+        return Unbound(reason=run.no_cluster, allowed_by=WHERE_FROM)
     named, ours = run.assignment.alert.labels.get("cluster"), run.settings.cluster_name
     if named and ours is not None and named != ours:
         return Unbound(reason=f"the alert is about cluster {named}; this agent acts in {ours}")
@@ -237,6 +246,7 @@ async def _remediate(run: _Run, step: Step, call: ValidatedCall, tool: Remediati
         )
         run.recorder.past(call.target.key, facts.past_actions)
         run.recorder.brakes(call.target.key, facts.brakes)
+        run.recorder.stood(facts.standing)
         assessment = tool.assess(call.input, facts.evidence, context)
         run.around = run.around or seen(facts.evidence, tool, assessment)
         judgements, execution = assessment.judgements, None
@@ -279,6 +289,7 @@ async def _act(run: _Run, step: Step, change: Change) -> Execution:
         scope=run.assignment.scope,
         open_for=held_to.open_for,
         clock=run.now,
+        switch=partial(read_switch, run.cluster, run.settings.agent_namespace),
     )
 
     async def settle(pod: Settled) -> None:
@@ -355,7 +366,14 @@ async def _finish(run: _Run) -> RunRecord:
 
 async def _conclude(run: _Run, walked: RunRecord) -> RunRecord:
     """What the run came to; of the runs that a brake of the whole cluster holds, one escalates for all."""
-    conclusion = partial(conclude, walked, error=run.error, given_up=run.given_up, recorded=run.cluster.recorded)
+    conclusion = partial(
+        conclude,
+        walked,
+        error=run.error,
+        given_up=run.given_up,
+        no_cluster=run.no_cluster,
+        recorded=run.cluster.recorded,
+    )
     record, rule = conclusion(), brake_to_tell(run.steps)
     if rule is None or record.status is not RunStatus.ESCALATED:
         return record
@@ -372,6 +390,7 @@ def _ground(assignment: Assignment, runbooks: Runbooks) -> Ground:
         actionable=actionable(runbooks),
         past=assignment.past,
         brakes=assignment.past_brakes,
+        standing=assignment.standing,
     )
 
 

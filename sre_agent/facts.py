@@ -1,8 +1,9 @@
 """What the guards may look at: read from cluster and store once, right before a write, and again after a conflict.
 
-Called by the executor. A fact that could not be read is None, and the guard that needs it says no.
+Called by the executor. A fact that could not be read is None, or says so, and the guard that needs it says no.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,12 +11,14 @@ from itertools import chain
 from uuid import UUID
 
 from sre_agent.alert import Alert
+from sre_agent.alert.standing import Standing
 from sre_agent.cluster.port import Cluster, Unavailable
 from sre_agent.evidence import Evidence, NodeEvidence, read_node, read_nodes, read_workload
 from sre_agent.objects import Object
 from sre_agent.run import Mode, StepRecord
 from sre_agent.runbook import Runbook, Step
 from sre_agent.settings import Settings
+from sre_agent.stop_switch import StopSwitch, read_switch
 from sre_agent.store import BrakeState, Limits, PastAction, Store
 from sre_agent.store.connection import NotPermitted
 from sre_agent.target import Target
@@ -39,7 +42,8 @@ class Facts:
 
     `mode` is the mode that was asked for, before any policy. `past_actions` are this scope's actions on the same
     object, newest first, unknown ones included, and those that were cut off but for this run's own: it looks them up
-    and goes on. `nodes` are all nodes of the cluster. `earlier` are the records of this run's steps so far.
+    and goes on. `nodes` are all nodes of the cluster. `earlier` are the records of this run's steps so far. `standing`
+    is None where Alertmanager is not asked.
     """
 
     now: datetime
@@ -54,13 +58,16 @@ class Facts:
     earlier: tuple[StepRecord, ...]
     brakes: BrakeState | None
     nodes: tuple[Object, ...] | None
+    switch: StopSwitch
+    standing: Standing | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ground:
     """What facts are gathered for: a run of a scope, and the runbooks that may change something.
 
-    `past` is what counts beside the scope's own actions, `brakes` what counts instead of its brakes.
+    `past` is what counts beside the scope's own actions, `brakes` what counts instead of its brakes; `standing` is how
+    a stored run's alert stood, which is not asked again.
     """
 
     run_id: UUID
@@ -68,14 +75,21 @@ class Ground:
     actionable: tuple[str, ...] = ()
     past: Past | None = None
     brakes: PastBrakes | None = None
+    standing: Standing | None = None
 
 
 async def gather(
     context: ToolContext, *, step: Step, mode: Mode, ground: Ground, cluster: Cluster, store: Store
 ) -> Facts:
-    """Reads everything once. Raises ClusterError, or Unreachable where the store is away."""
+    """Reads everything once, what stops the agent last. Raises ClusterError, or Unreachable where the store is away."""
     read = read_node if context.target.kind == "Node" else read_workload
     evidence = await read(cluster, context.target, context.now)
+    nodes = evidence.nodes if isinstance(evidence, NodeEvidence) else await read_nodes(cluster)
+    past_actions = await _past_actions(context, ground, store)
+    brakes = await _brakes(context, ground, cluster, store)
+    switch, asked = await asyncio.gather(
+        read_switch(cluster, context.settings.agent_namespace), _standing(context, cluster)
+    )
     return Facts(
         now=context.now,
         settings=context.settings,
@@ -85,11 +99,22 @@ async def gather(
         step=step,
         target=context.target,
         evidence=evidence,
-        past_actions=await _past_actions(context, ground, store),
+        past_actions=past_actions,
         earlier=context.earlier,
-        brakes=await _brakes(context, ground, cluster, store),
-        nodes=evidence.nodes if isinstance(evidence, NodeEvidence) else await read_nodes(cluster),
+        brakes=brakes,
+        nodes=nodes,
+        switch=switch,
+        standing=asked or ground.standing,
     )
+
+
+async def _standing(context: ToolContext, cluster: Cluster) -> Standing | None:
+    """How the alert stands in Alertmanager; a recording is about another time than today's."""
+    if cluster.recorded or context.settings.alertmanager_url is None:
+        return None
+    from sre_agent.alertmanager import ask  # an HTTP client, which no recording needs
+
+    return await ask(context.alert, context.settings)
 
 
 def limits(settings: Settings, actionable: Sequence[str]) -> Limits:

@@ -31,12 +31,16 @@ RESOLVED_NOTIFICATION = "the resolved notification came"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Admission:
-    """What became of one alert. With `run_id` a run is queued; otherwise `reason` says why none is."""
+    """What became of one alert. With `run_id` a run is queued; otherwise `reason` says why none is.
+
+    `opened`: the incident is a new one.
+    """
 
     alert: Alert
     incident_id: int | None
     run_id: UUID | None
     reason: str
+    opened: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,7 +119,8 @@ def admitted(alert: Alert, reason: str | None, answer: Receipt | int | None, set
         return Admission(alert=alert, incident_id=None, run_id=None, reason=reason)
     if isinstance(answer, Receipt):
         why = _why(answer, answer.disposition.value, settings.cooldown)
-        return Admission(alert=alert, incident_id=answer.incident_id, run_id=answer.run_id, reason=why)
+        opened = answer.disposition is Disposition.OPENED
+        return Admission(alert=alert, incident_id=answer.incident_id, run_id=answer.run_id, reason=why, opened=opened)
     why = "resolved: no incident is open for it" if answer is None else f"resolved: noted in incident {answer}"
     return Admission(alert=alert, incident_id=answer, run_id=None, reason=why)
 

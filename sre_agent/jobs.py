@@ -51,9 +51,7 @@ class JobWorker:
         execute: Callable[[UUID], Awaitable[None]],
         upkeep: Callable[[], Awaitable[None]],
     ) -> None:
-        connector = PsycopgConnector(
-            conninfo=conninfo, configure=enter_jobs, min_size=1, max_size=CONNECTIONS, kwargs={"autocommit": True}
-        )
+        connector = PsycopgConnector(conninfo=conninfo, configure=enter_jobs, min_size=1, max_size=CONNECTIONS)
         self._place = place(conninfo)
         self._execute = execute
         self._upkeep = upkeep

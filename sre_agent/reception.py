@@ -17,7 +17,7 @@ from sre_agent.redaction import redact, redact_text
 from sre_agent.runbook import Runbooks
 from sre_agent.settings import Settings
 from sre_agent.store import Store
-from sre_agent.store.webhooks import SealedBody, sealed
+from sre_agent.store.webhooks import SealedBody, sealed, sealed_body
 
 SHARED_ALERTS = 2_000
 """Bodies share a commit up to this many alerts: one that is larger has its own."""
@@ -75,10 +75,16 @@ class Reception:
         return await arrival.done
 
     def _prepare(self, payload: Payload) -> tuple[tuple[Alert, ...], SealedBody]:
-        runbooks = self._runbooks()
-        taken = tuple(alert for alert in payload.alerts if ignored_by(alert, self._settings) is None)
-        entries = [entry_for(alert, self._sender, runbooks, self._settings) for alert in taken]
-        return taken, sealed(entries, payload=_kept(payload), truncated=payload.truncated_alerts)
+        """Alert by alert, so that what is redacted for one purpose is remembered for the next."""
+        runbooks, settings = self._runbooks(), self._settings
+        taken, entries, kept = [], [], []
+        for alert in payload.alerts:
+            kept.append(_kept_alert(alert))
+            if ignored_by(alert, settings) is None:
+                taken.append(alert)
+                entries.append(sealed(entry_for(alert, self._sender, runbooks, settings)))
+        body = sealed_body(entries, payload=_kept(payload, kept), alerts=len(kept), truncated=payload.truncated_alerts)
+        return tuple(taken), body
 
     async def _commit_all(self) -> None:
         """Commits what waits until nothing does, each time as much as may share a commit."""
@@ -128,13 +134,13 @@ def _settle(arrivals: Sequence[_Arrival], error: BaseException | None) -> None:
             arrival.done.set_exception(error)
 
 
-def _kept(payload: Payload) -> dict[str, Any]:
+def _kept(payload: Payload, alerts: list[dict[str, Any]]) -> dict[str, Any]:
     """What is kept of a body: all that was understood of it, and the place of what was not."""
     return {
         "receiver": redact_text(payload.receiver),
         "externalURL": redact_text(payload.external_url),
         "groupKey": None if payload.group_key is None else redact_text(payload.group_key),
-        "alerts": [_kept_alert(alert) for alert in payload.alerts],
+        "alerts": alerts,
         "rejected": [
             {"index": each.index, "path": redact_text(each.path), "reason": redact_text(each.reason)}
             for each in payload.rejected

@@ -71,8 +71,7 @@ def diagnosed(step: Step, call: ValidatedCall, output: ToolModel) -> StepRecord:
 
 def unbound(step: Step, found: Unbound) -> StepRecord:
     """A step of a run that has no target."""
-    allowed_by = "an alert whose labels name an object that is there"
-    judgement = refusal("target", found.reason, allowed_by, settled=found.settled)
+    judgement = refusal("target", found.reason, found.allowed_by, settled=found.settled)
     return replace(closed(step, StepStatus.REFUSED, reason=found.reason), judgements=(judgement,))
 
 

@@ -135,7 +135,9 @@ _SENSITIVE_NAME = (
 _SECRET_KEY = re.compile(rf"(?:{_SENSITIVE_NAME}|^auth|authorization|^(?:set-)?cookie)$", re.IGNORECASE)
 
 
+@lru_cache(maxsize=4096)
 def is_secret_name(name: str) -> bool:
+    """Whether what is called so is a secret. Remembered, since the same labels and fields come again and again."""
     return _SECRET_KEY.search(name[-200:]) is not None
 
 

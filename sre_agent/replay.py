@@ -17,6 +17,7 @@ from uuid import uuid4
 from sre_agent import records
 from sre_agent.agent import Agent, open_agent
 from sre_agent.alert import MAX_BYTES, Alert, AlertStatus, Payload, parse
+from sre_agent.alert.standing import Standing
 from sre_agent.cluster.port import Clock, Cluster
 from sre_agent.cluster.recording import Recording, load, newest_time
 from sre_agent.cluster.snapshot import SnapshotCluster
@@ -47,8 +48,8 @@ NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 class Part:
     """One payload with its recording. Parts of one example share `group`, and so cool-downs.
 
-    A stored incident comes with its own clock, its `settings`, and the `past` and `brakes` that it was judged by. On
-    the live cluster a part is like a webhook: `origin` is live, and the clock is today's.
+    A stored incident comes with its own clock, its `settings`, and the `past`, `brakes` and `standing` that it was
+    judged by. On the live cluster a part is like a webhook: `origin` is live, and the clock is today's.
     """
 
     source: str
@@ -59,6 +60,7 @@ class Part:
     clock: Clock | None = None
     settings: Settings | None = None
     past: Past | None = None
+    standing: Standing | None = None
     brakes: PastBrakes | None = None
     origin: Origin = Origin.REPLAY
 
@@ -195,6 +197,7 @@ async def play(
                 scope=scope,
                 mode=mode,
                 past=part.past,
+                standing=part.standing,
                 past_brakes=part.brakes,
             ),
             store=agent.store,

@@ -88,8 +88,9 @@ async def _what_became(
 async def _one_write(intent: StoredIntent, change: Change, *, cluster: Cluster, clock: Clock) -> Execution:
     """Looks until it is clear whether the write took effect, at the latest when it cannot arrive any more."""
     (write,) = change.writes
-    effect = await look_up(cluster, write)
-    while effect is Effect.UNSEEN and clock() < intent.intended_at + LATEST_ARRIVAL:
+    effect = await look_up(cluster, write, looks=1)
+    until = intent.intended_at + LATEST_ARRIVAL
+    while effect is not Effect.TOOK and effect is not Effect.NEVER and clock() < until:
         await asyncio.sleep(LOOK_AGAIN_SECONDS)
         effect = await look_up(cluster, write, looks=1)
     if effect is Effect.TOOK:

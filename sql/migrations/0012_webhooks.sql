@@ -49,6 +49,38 @@ begin
 end
 $$;
 
+-- Frees jobs whose worker is silent, or whose own worker no longer knows of them, and says how many: they wait for
+-- another one. `held` are those that worker `own` is at work on; one that it has just fetched may not be among them yet.
+-- In parts, and past what somebody else is freeing at this moment.
+create function take_back_jobs(own bigint, held bigint[], silence interval) returns bigint
+language plpgsql set search_path = jobs as $$
+declare
+    freed bigint;
+begin
+    with stalled as (
+        select j.id
+          from procrastinate_jobs j
+          left join procrastinate_workers w on w.id = j.worker_id
+         where j.status = 'doing'
+           and (w.id is null
+                or w.last_heartbeat < clock_timestamp() - silence
+                or (w.id = own and j.id <> all (held)
+                    and not exists (
+                        select from procrastinate_events e
+                         where e.job_id = j.id and e.type = 'started'
+                           and e.at > clock_timestamp() - interval '10 seconds')))
+         order by j.id
+         limit 1000
+           for update of j skip locked)
+    update procrastinate_jobs j
+       set status = 'todo', attempts = attempts + 1, worker_id = null
+      from stalled
+     where j.id = stalled.id;
+    get diagnostics freed = row_count;
+    return freed;
+end
+$$;
+
 -- `bodies` is an array of {alerts, truncated, payload} as `webhooks` keeps them; `alerts` one of {does: receive |
 -- resolve | note, alert, runbook_sha256, received, suppressed, by, resolved}, in the order of the bodies. Answers one
 -- row for each alert, in that order: what receive_alert, resolve_alert or note_alert answers.

@@ -6,7 +6,7 @@ select incident_id, disposition, run_id
  order by place;
 
 -- name: assignment
-select r.id as run_id, r.incident_id, r.mode, r.status, r.deaths, i.scope, i.origin, i.status as incident_status,
+select r.id as run_id, r.incident_id, r.mode, r.finished_at, i.scope, i.status as incident_status,
        i.labels, i.annotations, i.fingerprint, i.latest_starts_at
   from runs r join incidents i on i.id = r.incident_id
  where r.id = %(run_id)s;
@@ -25,29 +25,7 @@ update runs
 returning id;
 
 -- name: take_back_jobs
--- Jobs whose worker is silent, or whose own worker no longer knows of them: they wait for another one. `held` are those
--- that worker `own` is at work on; one that it has just fetched may not be among them yet. In parts, and past what
--- somebody else is taking back at this moment.
-with stalled as (
-    select j.id
-      from jobs.procrastinate_jobs j
-      left join jobs.procrastinate_workers w on w.id = j.worker_id
-     where j.status = 'doing'
-       and (w.id is null
-            or w.last_heartbeat < clock_timestamp() - %(silence)s::interval
-            or (w.id = %(own)s and j.id <> all (%(held)s::bigint[])
-                and not exists (
-                    select from jobs.procrastinate_events e
-                     where e.job_id = j.id and e.type = 'started'
-                       and e.at > clock_timestamp() - interval '10 seconds')))
-     order by j.id
-     limit 100
-       for update of j skip locked)
-update jobs.procrastinate_jobs j
-   set status = 'todo', attempts = attempts + 1, worker_id = null
-  from stalled
- where j.id = stalled.id
-returning j.id;
+select take_back_jobs(own => %(own)s, held => %(held)s, silence => %(silence)s) as jobs;
 
 -- name: wake_workers
 select pg_notify('procrastinate_queue_v1#runs', '{"type": "job_inserted", "job_id": 0}');

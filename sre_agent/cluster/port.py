@@ -22,6 +22,7 @@ class Resource(Enum):
     EVENTS = ("events", "Event", "v1", True)
     NODES = ("nodes", "Node", "v1", False)
     NAMESPACES = ("namespaces", "Namespace", "v1", False)
+    CONFIG_MAPS = ("configmaps", "ConfigMap", "v1", True)
     RESOURCE_QUOTAS = ("resourcequotas", "ResourceQuota", "v1", True)
     LIMIT_RANGES = ("limitranges", "LimitRange", "v1", True)
     DEPLOYMENTS = ("deployments", "Deployment", "apps/v1", True)

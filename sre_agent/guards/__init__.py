@@ -20,6 +20,7 @@ GUARDS: tuple[Guard, ...] = (
     policy.approval,
     # 2 stop
     stop.kill_switch,
+    stop.stop_switch,
     stop.cluster_name,
     stop.denied_namespace,
     stop.allowed_namespace,
@@ -27,6 +28,7 @@ GUARDS: tuple[Guard, ...] = (
     stop.paused,
     stop.terminating,
     stop.resolved,
+    stop.standing,
     stop.old_alert,
     # 3 ownership
     ownership.reconciler,

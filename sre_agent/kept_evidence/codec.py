@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from sre_agent.alert import Alert, AlertStatus
+from sre_agent.alert.standing import AlertState, Standing
 from sre_agent.cluster.port import (
     ClusterError,
     Conflict,
@@ -44,6 +45,14 @@ def alert_json(alert: Alert) -> dict[str, Any]:
 def alert_of(kept: Mapping[str, Any]) -> Alert:
     times = {key: _moment_of(kept[key]) for key in ("starts_at", "ends_at")}
     return Alert(**{**kept, **times, "status": AlertStatus(kept["status"])})
+
+
+def standing_json(standing: Standing) -> dict[str, Any]:
+    return {"state": standing.state.value, "detail": standing.detail}
+
+
+def standing_of(kept: Mapping[str, Any]) -> Standing:
+    return Standing(state=AlertState(kept["state"]), detail=kept["detail"])
 
 
 def action_json(action: PastAction) -> dict[str, Any]:

@@ -6,6 +6,7 @@ took up; what happened is only ever added to.
 """
 
 from sre_agent.store.brake_rows import Braked, BrakeState, Limits, Pause, RecentWrite
+from sre_agent.store.changes import Change
 from sre_agent.store.rows import (
     ActiveRun,
     Disposition,
@@ -21,6 +22,7 @@ from sre_agent.store.store import Store
 
 __all__ = [
     "ActiveRun",
+    "Change",
     "BrakeState",
     "Braked",
     "Disposition",

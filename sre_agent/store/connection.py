@@ -122,6 +122,7 @@ async def _configure(connection: Connection) -> None:
 
 async def enter_jobs(connection: AsyncConnection[Any]) -> None:
     """Makes a connection one of the queue's, whose tables stand in a schema of their own."""
+    await connection.set_autocommit(True)
     await connection.execute(query("use_jobs"))
 
 

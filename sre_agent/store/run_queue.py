@@ -23,6 +23,7 @@ class QueuedRun:
     incident_id: int
     mode: Mode
     scope: str
+    ended: bool
     incident_status: IncidentStatus
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
@@ -36,6 +37,7 @@ class QueuedRun:
             incident_id=row["incident_id"],
             mode=Mode(row["mode"]),
             scope=row["scope"],
+            ended=row["finished_at"] is not None,
             incident_status=IncidentStatus(row["incident_status"]),
             labels=row["labels"],
             annotations=row["annotations"],
@@ -118,10 +120,11 @@ class RunQueue:
 
         `own` is the number of the asking worker, `held` the jobs that it is really at work on.
         """
-        freed = await self.database.rows("take_back_jobs", own=own, held=_numbers(held), silence=silence)
+        (row,) = await self.database.rows("take_back_jobs", own=own, held=_numbers(held), silence=silence)
+        freed: int = row["jobs"]
         if freed:
             await self.database.rows("wake_workers")
-        return len(freed)
+        return freed
 
     async def queue_due(self, *, now: datetime) -> int:
         """Queues a new run for each open incident whose last one could not act until now."""

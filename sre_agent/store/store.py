@@ -19,6 +19,7 @@ from sre_agent.store.audit import Audit
 from sre_agent.store.book import IncidentBook
 from sre_agent.store.brake_rows import Limits, braked_meanwhile
 from sre_agent.store.brakes import Brakes
+from sre_agent.store.changes import Changes
 from sre_agent.store.columns import incident_columns, name_column, problem_columns
 from sre_agent.store.connection import Pool, open_pool, place, reaching
 from sre_agent.store.database import Database
@@ -27,6 +28,7 @@ from sre_agent.store.evidence import EvidenceStore
 from sre_agent.store.history import History
 from sre_agent.store.migrations import MigrationState, read_migrations, statuses
 from sre_agent.store.queries import query
+from sre_agent.store.recovery import WaitingNodes
 from sre_agent.store.rows import (
     ActiveRun,
     EventRow,
@@ -58,7 +60,7 @@ ENDS = frozenset(
 class Store:
     """The database behind a pool of connections. Every method raises Unreachable when the server is away."""
 
-    def __init__(self, pool: Pool, server: str) -> None:
+    def __init__(self, pool: Pool, server: str, conninfo: str) -> None:
         self._pool = pool
         self._server = server
         database = Database(pool=pool, server=server)
@@ -66,16 +68,18 @@ class Store:
         self.audit = Audit(database)
         self.history = History(database)
         self.evidence = EvidenceStore(database=database)
+        self.changes = Changes(database, conninfo)
         self.brakes = Brakes(database)
         self.webhooks = Webhooks(database=database)
         self.queue = RunQueue(database=database)
+        self.nodes = WaitingNodes(database=database)
 
     @classmethod
     @asynccontextmanager
     async def open(cls, conninfo: str, *, max_size: int = 4) -> AsyncIterator[Self]:
         """Opens a store for as long as the block runs. Raises Unreachable with what was tried, BadInput."""
         async with open_pool(conninfo, max_size=max_size) as pool:
-            yield cls(pool, place(conninfo))
+            yield cls(pool, place(conninfo), conninfo)
 
     async def receive(self, new: NewIncident, received: Event, *, now: datetime, cooldown: timedelta) -> Receipt:
         """Takes a firing alert in: opens an incident, joins the open one, or only notes it; queues a run if due.
@@ -98,7 +102,10 @@ class Store:
         return Receipt.from_row(rows[0])
 
     async def note(self, problem: Problem, received: Event, *, now: datetime) -> int | None:
-        """Appends an alert to the incident that it would join, and moves only `updated_at`; None where none is open."""
+        """Appends a resolved alert to the incident that it would join, which stays open; None where none is.
+
+        The incident waits then until somebody sees its node (`nodes`).
+        """
         rows = await self._rows("note", alert=problem_columns(problem), received=as_json([received]), now=now)
         return _incident_id(rows)
 

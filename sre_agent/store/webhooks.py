@@ -1,7 +1,7 @@
 """Whole webhook bodies into the store: every alert of them, and what they hold beside, in one commit.
 
-Called by `reception`. What is slow about a large body, redaction and JSON, is done by `sealed`, which any thread may
-call; `take_in` only sends it. Protects one rule: a run is queued in the commit that keeps its alert.
+Called by `reception`. What is slow about a large body, redaction and JSON, is done by `sealed` and `sealed_body`, which
+any thread may call; `take_in` only sends it. Protects one rule: a run is queued in the commit that keeps its alert.
 """
 
 from collections.abc import Sequence
@@ -54,12 +54,15 @@ class SealedBody:
     entries: tuple[str, ...]
 
 
-def sealed(entries: Sequence[Entry], *, payload: dict[str, Any], truncated: int) -> SealedBody:
-    """Redacts and serialises one body. `payload` is what is kept of it, without secrets already."""
-    return SealedBody(
-        body=json_text({"alerts": len(payload.get("alerts", ())), "truncated": truncated, "payload": payload}),
-        entries=tuple(json_text(_entry(entry)) for entry in entries),
-    )
+def sealed(entry: Entry) -> str:
+    """What one alert does, redacted, as JSON text."""
+    return json_text(_entry(entry))
+
+
+def sealed_body(entries: Sequence[str], *, payload: dict[str, Any], alerts: int, truncated: int) -> SealedBody:
+    """A body and what its alerts do. `payload` is what is kept of it, without secrets already."""
+    body = json_text({"alerts": alerts, "truncated": truncated, "payload": payload})
+    return SealedBody(body=body, entries=tuple(entries))
 
 
 def _entry(entry: Entry) -> dict[str, Any]:

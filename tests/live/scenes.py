@@ -15,6 +15,7 @@ from sre_agent.objects import Object
 from sre_agent.run import Mode, Verdict, worst
 from sre_agent.runbook import Runbook, Step
 from sre_agent.settings import Settings, load
+from sre_agent.stop_switch import StopSwitch
 from sre_agent.target import Target
 from sre_agent.tools.node_state import CORDONED_BY_US
 from sre_agent.tools.registry import TOOLS
@@ -187,6 +188,8 @@ def _facts(tool: str, context: ToolContext, evidence: Any) -> Facts:
         evidence=evidence,
         past_actions=(),
         earlier=(),
+        switch=StopSwitch(place="agentic/sre-agent-stop", thrown=False),
+        standing=None,
     )
 
 

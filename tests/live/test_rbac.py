@@ -17,6 +17,7 @@ from sre_agent.cluster.port import ClusterError
 from sre_agent.doctor.rights import BESIDE_TOOLS, EVENTS, needed_rights
 from sre_agent.objects import Object
 from sre_agent.recorder import alert_with, labels_of_pod, labels_of_workload
+from sre_agent.stop_switch import read_switch
 from sre_agent.target import Subject, bind
 from sre_agent.tools.registry import TOOLS
 from sre_agent.tools.types import DiagnosticTool, Permission
@@ -27,6 +28,7 @@ from tests.rbac import K8S, Right, of_permission, rights_of, roles, rule
 
 RBAC = "rbac.authorization.k8s.io/v1"
 ROLE = "under-test"
+AGENTS_OWN = "agentic"
 PATIENCE = 60.0
 """Seconds until the authorizer is given up; it hears of a change within one."""
 
@@ -98,7 +100,8 @@ async def settled(cluster: LiveCluster, permission: Permission, *, allowed: bool
         "group": permission.resource.group,
         "resource": permission.resource.plural,
         "subresource": permission.subresource or "",
-        "namespace": NAMESPACE if permission.resource.namespaced else "",
+        "name": permission.name or "",
+        "namespace": _namespace_of(permission),
     }
     until = time.monotonic() + PATIENCE
     while await may(cluster, attributes) is not allowed:
@@ -106,14 +109,21 @@ async def settled(cluster: LiveCluster, permission: Permission, *, allowed: bool
         await asyncio.sleep(0.05)
 
 
+def _namespace_of(permission: Permission) -> str:
+    if permission.name is not None:
+        return AGENTS_OWN
+    return NAMESPACE if permission.resource.namespaced else ""
+
+
 async def outcomes(cluster: LiveCluster, made: dict[str, Object]) -> dict[Scene | str, str]:
     """What became of every scene, and of what a run needs beside its tools."""
     found: dict[Scene | str, str] = {scene: await use(scene, cluster, made) for scene in SCENES}
-    binding, events = BESIDE_TOOLS
+    binding, switch, events = BESIDE_TOOLS
     try:
         found[binding] = str([await bind(alert_with(labels), subject, cluster) for labels, subject in _alerts()])
     except ClusterError as error:
         found[binding] = str(error)
+    found[switch] = str(await read_switch(cluster, AGENTS_OWN))
     try:
         await cluster.emit_event(_event(made["Deployment/leaky"]))
         found[events] = DONE

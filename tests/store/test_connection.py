@@ -125,7 +125,7 @@ async def test_a_pool_that_has_no_free_connection_says_so(database: str, monkeyp
     monkeypatch.setattr("sre_agent.store.connection._CONNECT_TIMEOUT", 1)
     async with open_pool(database, max_size=1) as pool, pool.connection():
         with pytest.raises(Unreachable, match="couldn't get a connection"):
-            await Store(pool, place(database)).incident(1)
+            await Store(pool, place(database), database).incident(1)
 
 
 async def test_a_role_without_a_right_is_told_which_and_where(store: Store, database: str) -> None:

@@ -25,7 +25,7 @@ from aiohttp import (
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.client.api_client import ApiClient
 
-from sre_agent import __version__
+from sre_agent import __version__, metrics
 from sre_agent.cluster.live.access import Access
 from sre_agent.cluster.live.answers import Answer
 from sre_agent.cluster.live.requests import Request
@@ -85,7 +85,16 @@ class Wire:
 
         Raises Unavailable where nothing was changed, UnknownOutcome where nobody knows.
         """
-        until = time.monotonic() + min(CALL_SECONDS, within or CALL_SECONDS)
+        began = time.monotonic()
+        try:
+            answer = await self._send(request, until=began + min(CALL_SECONDS, within or CALL_SECONDS))
+        except ClusterError:
+            metrics.CLUSTER.observe(time.monotonic() - began, request.method, "none")
+            raise
+        metrics.CLUSTER.observe(time.monotonic() - began, request.method, str(answer.status))
+        return answer
+
+    async def _send(self, request: Request, *, until: float) -> Answer:
         try:
             async with asyncio.timeout(until - time.monotonic()):
                 credential = await self._access.credentials.renewed()
