@@ -24,6 +24,7 @@ from sre_agent.cluster.port import (
     WriteVerb,
 )
 from sre_agent.draining import Fate, Leave, Settled, drain
+from sre_agent.store import Braked, LostFence
 
 SOON = 0.01
 PDB = TooManyRequests(
@@ -235,3 +236,30 @@ async def test_what_keeps_a_record_may_stop_the_drain() -> None:
             settle=lost,
             leave=given,
         )
+
+
+async def test_a_pause_in_the_middle_leaves_what_is_not_evicted_and_asks_no_more() -> None:
+    kubelet = Kubelet({"a": [], "b": [PDB] * 100_000, "c": [PDB] * 100_000})
+
+    async def leave() -> None:
+        if "a" not in kubelet.uids:
+            raise Braked("pause", "paused before it was sent")
+
+    found = await drained(kubelet, leave=leave)
+    assert {name: pod.fate for name, pod in found.items()} == {"a": Fate.GONE, "b": Fate.STAYS, "c": Fate.STAYS}
+    assert {found[name].reason for name in "bc"} == {"paused before it was sent"}
+    assert all(found[name].held for name in "bc")
+
+
+async def test_a_run_that_was_lost_in_the_middle_evicts_no_more() -> None:
+    kubelet = Kubelet({"a": [], "b": [PDB] * 100_000})
+    asked: list[int] = []
+
+    async def leave() -> None:
+        if "a" not in kubelet.uids:
+            asked.append(len(kubelet.evictions))
+            raise LostFence("taken over")
+
+    with pytest.raises(LostFence):
+        await drained(kubelet, leave=leave)
+    assert asked == [len(kubelet.evictions)]
