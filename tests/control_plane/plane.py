@@ -24,6 +24,7 @@ from tests.control_plane import audit
 from tests.control_plane.api import Api, Object
 from tests.control_plane.certificates import make_certificates
 from tests.control_plane.definitions import definitions
+from tests.control_plane.etcd import Etcd
 from tests.control_plane.kubelet import Kubelets
 from tests.control_plane.processes import Ended, Processes, free_ports
 
@@ -48,6 +49,7 @@ class ControlPlane:
         self._processes = Processes(binaries, directory)
         self.server = ""
         self.api: Api
+        self.etcd: Etcd
         self.kubelets: Kubelets
 
     def __enter__(self) -> Self:
@@ -73,6 +75,7 @@ class ControlPlane:
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
         self.api.close()
+        self.etcd.close()
         self._processes.stop()
         shutil.rmtree(self.directory / "etcd", ignore_errors=True)
 
@@ -159,8 +162,9 @@ class ControlPlane:
         self.server = f"https://127.0.0.1:{api_port}"
         self._write_kubeconfigs()
         self.audit_log.touch()
-        self._start_etcd(f"http://127.0.0.1:{etcd_port}", f"http://127.0.0.1:{peer_port}")
-        self._start_api_server(api_port, f"http://127.0.0.1:{etcd_port}")
+        self.etcd = Etcd(f"http://127.0.0.1:{etcd_port}")
+        self._start_etcd(self.etcd.address, f"http://127.0.0.1:{peer_port}")
+        self._start_api_server(api_port, self.etcd.address)
         self.api = Api(self.server, ssl.create_default_context(cafile=str(self.authority)), self._tokens[ADMIN])
         self._wait_for_path("/readyz")
         self.kubelets = Kubelets(self.directory, self.api, kubelet_port)
