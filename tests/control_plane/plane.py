@@ -116,6 +116,12 @@ class ControlPlane:
         """A user as a RoleBinding names it."""
         return {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}
 
+    def define_custom_resources(self) -> None:
+        """The kinds of add-ons, answered when they are served."""
+        for definition in definitions():
+            spec = self.api.create(definition)["spec"]
+            self._wait_for_path(f"/apis/{spec['group']}/{spec['versions'][0]['name']}/{spec['names']['plural']}")
+
     def kubectl(self, *arguments: str, user: str = ADMIN, stdin: str | None = None) -> str:
         """What kubectl prints; raises CalledProcessError with its stderr noted."""
         done = self.run_kubectl(*arguments, user=user, stdin=stdin)
@@ -169,7 +175,7 @@ class ControlPlane:
         self._wait_for_path("/readyz")
         self.kubelets = Kubelets(self.directory, self.api, kubelet_port)
         if self.controllers:
-            self._define_custom_resources()
+            self.define_custom_resources()
             self._start_controllers()
             self._processes.start("kwok", *self.kubelets.arguments(self.kubeconfig("kubelets")))
             self._wait_for_path("/api/v1/namespaces/default/serviceaccounts/default")
@@ -230,11 +236,6 @@ class ControlPlane:
             "--secure-port=0",
             "--leader-elect=false",
         )
-
-    def _define_custom_resources(self) -> None:
-        for definition in definitions():
-            spec = self.api.create(definition)["spec"]
-            self._wait_for_path(f"/apis/{spec['group']}/{spec['versions'][0]['name']}/{spec['names']['plural']}")
 
     def _wait_for_path(self, path: str) -> None:
         """Until a read of it is answered well."""
