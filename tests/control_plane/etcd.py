@@ -10,6 +10,9 @@ import json
 from typing import Any
 from urllib.parse import urlsplit
 
+COMPACTED = "compact_rev_key"
+"""Where API servers tell one another what was forgotten; each then drops what its own cache has of it."""
+
 
 class Etcd:
     """One etcd. Keys are the API server's: `/registry/pods/shop/checkout-1`."""
@@ -21,8 +24,9 @@ class Etcd:
     def close(self) -> None:
         self._connection.close()
 
-    def put(self, key: str, value: bytes) -> None:
-        self._ask("put", {"key": _coded(key.encode()), "value": _coded(value)})
+    def put(self, key: str, value: bytes) -> int:
+        """Writes a value and answers the revision that it made."""
+        return int(self._ask("put", {"key": _coded(key.encode()), "value": _coded(value)})["header"]["revision"])
 
     def below(self, prefix: str) -> dict[str, bytes]:
         """Every key that begins so, and its value."""
@@ -35,11 +39,11 @@ class Etcd:
     def delete_below(self, prefix: str) -> None:
         self._ask("deleterange", _range(prefix))
 
-    def compact(self) -> int:
-        """Forget every revision before the newest one, and answer that."""
-        newest = int(self._ask("range", _range("/registry/", count_only=True))["header"]["revision"])
+    def compact(self) -> None:
+        """Forget every revision before this one, and say so as an API server that compacts says to the others."""
+        newest = self.put(COMPACTED, b"0")
         self._ask("compaction", {"revision": str(newest), "physical": True})
-        return newest
+        self.put(COMPACTED, str(newest).encode())
 
     def _ask(self, what: str, question: dict[str, Any]) -> Any:
         self._connection.request("POST", f"/v3/kv/{what}", json.dumps(question))
@@ -50,10 +54,10 @@ class Etcd:
         return json.loads(text)
 
 
-def _range(prefix: str, **more: bool) -> dict[str, Any]:
+def _range(prefix: str) -> dict[str, str]:
     """All keys that begin with the prefix: up to the first that comes after them."""
     start = prefix.encode()
-    return {"key": _coded(start), "range_end": _coded(start[:-1] + bytes([start[-1] + 1])), **more}
+    return {"key": _coded(start), "range_end": _coded(start[:-1] + bytes([start[-1] + 1]))}
 
 
 def _coded(data: bytes) -> str:

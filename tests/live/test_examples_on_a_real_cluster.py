@@ -23,6 +23,7 @@ from sre_agent.store import Store
 from sre_agent.views import run_json, skipped_json
 from tests.conftest import copy_of
 from tests.control_plane.audit import Request
+from tests.control_plane.kubelet import wait_for
 from tests.control_plane.plane import ControlPlane
 from tests.control_plane.upkeep import empty
 from tests.examples import EXAMPLES, comparable, without_number
@@ -36,6 +37,7 @@ USERS = {Mode.RECOMMEND: "reader", Mode.AUTO: "writer"}
 BOUND = {READER: USERS.values(), WRITER: [USERS[Mode.AUTO]]}
 DIFFERS = ("run_id", "notes")
 """What a run on a recording says otherwise: its own id, and that nothing in it can heal."""
+PRECONDITIONS = ("uid", "resourceVersion")
 SCOPE = "examples"
 SETTINGS = load({})
 
@@ -57,11 +59,16 @@ def stage(running_bare_plane: ControlPlane) -> Iterator[RecordedStage]:
             "subjects": [plane.subject(user) for user in users],
         }
         plane.api.create_all([roles()[name], binding])
+    wait_for("the roles are known", lambda: may(plane, Mode.RECOMMEND, "list") and may(plane, Mode.AUTO, "patch"))
     with RecordedKubelet(plane) as kubelet:
         opened = RecordedStage(plane, kubelet)
         yield opened
         opened.clear()
     empty(plane.api)
+
+
+def may(plane: ControlPlane, mode: Mode, verb: str) -> bool:
+    return plane.run_kubectl("auth", "can-i", verb, "nodes", user=USERS[mode]).stdout.strip() == "yes"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,9 +131,6 @@ def written(request: Request) -> Json:
         "name": request.name,
         "body": body | ({"metadata": metadata} if metadata else {}),
     }
-
-
-PRECONDITIONS = ("uid", "resourceVersion")
 
 
 def in_order(writes: list[Json]) -> list[Json]:
