@@ -37,14 +37,13 @@ class RecordedKubelet:
         self._server.server_close()
         self._thread.join()
 
-    def node(self, name: str, recorded: Object | None) -> Object:
-        """The recorded node, or one that nothing is known of, with this kubelet on it."""
-        node = recorded or {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}}
+    def on(self, node: Object) -> Object:
+        """The node as it was recorded, but with this kubelet on it."""
         here = {
             "addresses": [{"type": "InternalIP", "address": ADDRESS}],
             "daemonEndpoints": {"kubeletEndpoint": {"Port": self._server.server_address[1]}},
         }
-        return {**node, "status": {**node.get("status", {}), **here}}
+        return {**node, "status": {**node["status"], **here}}
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         kubelet = self

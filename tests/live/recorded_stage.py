@@ -62,14 +62,13 @@ class RecordedStage:
             etcd.put(key, value)
 
     async def _give_logs(self, recorded: Cluster, found: Objects) -> None:
-        """The kubelet tells the recorded logs. The API server asks it by the pod's node, recorded or not."""
+        """The kubelet of a pod's node, which is recorded too, tells the pod's logs."""
         logs: dict[LogKey, str] = {}
         for pod in found[Resource.PODS].values():
             told = {key: text async for key, text in _logs_of(recorded, pod)}
             if told:
                 place = ("", pod["spec"]["nodeName"])
-                nodes = found[Resource.NODES]
-                nodes[place] = self._kubelet.node(place[1], nodes.get(place))
+                found[Resource.NODES][place] = self._kubelet.on(found[Resource.NODES][place])
             logs |= told
         self._kubelet.logs = logs
 

@@ -14,7 +14,8 @@ import yaml
 
 from sre_agent.agent import Agent, load_runbooks
 from sre_agent.cluster.live import open_cluster
-from sre_agent.cluster.port import Cluster
+from sre_agent.cluster.port import Cluster, Resource
+from sre_agent.objects import annotations, name, namespace
 from sre_agent.planner.scripted import ScriptedPlanner
 from sre_agent.replay import Part, load_parts, play
 from sre_agent.run import Mode, RunRecord
@@ -50,15 +51,15 @@ def stage(running_bare_plane: ControlPlane) -> Iterator[RecordedStage]:
     plane = running_bare_plane
     empty(plane.api)
     plane.define_custom_resources()
-    for name, users in BOUND.items():
+    for role, users in BOUND.items():
         binding = {
             "apiVersion": f"{RBAC}/v1",
             "kind": "ClusterRoleBinding",
-            "metadata": {"name": name},
-            "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": name},
+            "metadata": {"name": role},
+            "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": role},
             "subjects": [plane.subject(user) for user in users],
         }
-        plane.api.create_all([roles()[name], binding])
+        plane.api.create_all([roles()[role], binding])
     wait_for("the roles are known", lambda: may(plane, Mode.RECOMMEND, "list") and may(plane, Mode.AUTO, "patch"))
     with RecordedKubelet(plane) as kubelet:
         opened = RecordedStage(plane, kubelet)
@@ -73,11 +74,16 @@ def may(plane: ControlPlane, mode: Mode, verb: str) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class Played:
-    """What became of an example: each run and each alert without one, and each run's requests that may change."""
+    """What became of an example.
+
+    Each run and each alert without one, what each run asked of the API server that may change it, and the objects that
+    a change could have touched, after each part.
+    """
 
     runs: list[Json] = field(default_factory=list)
     skipped: list[Json] = field(default_factory=list)
     asked: list[list[Request]] = field(default_factory=list)
+    left: list[Json] = field(default_factory=list)
 
 
 @pytest.mark.parametrize("mode", Mode)
@@ -102,6 +108,7 @@ async def test_the_incident_is_decided_as_on_its_recording(
     assert [comparable(run) for run in live.runs] == expected["runs"]
     assert [told(run) for run in live.runs] == [told(run) for run in recorded.runs]
     assert live.skipped == recorded.skipped
+    assert live.left == recorded.left
     for run, wanted, asked in zip(live.runs, expected["runs"], live.asked, strict=True):
         check_requests(run, wanted["writes"], asked)
 
@@ -156,6 +163,7 @@ async def played_on_recordings(example: Path, mode: Mode, agent: Agent) -> Playe
         assert part.cluster is not None
         async for run in played(part, agent, part.cluster, mode, done):
             done.runs.append(run)
+        done.left.append(await changeable(part.cluster))
     return done
 
 
@@ -173,7 +181,21 @@ async def played_on_stage(example: Path, mode: Mode, agent: Agent, stage: Record
                 done.runs.append(run)
                 done.asked.append(plane.audit(USERS[mode], since=mark, writes=True))
                 mark = plane.audit_mark()
+            done.left.append(await changeable(cluster))
     return done
+
+
+async def changeable(cluster: Cluster) -> Json:
+    """What the agent may patch, without what every server says in its own way."""
+    objects = [obj for resource in (Resource.DEPLOYMENTS, Resource.NODES) for obj in await cluster.list(resource)]
+    return {
+        f"{obj['kind']} {namespace(obj)}/{name(obj)}": {
+            "annotations": annotations(obj),
+            "generation": obj["metadata"].get("generation"),
+            "spec": obj["spec"],
+        }
+        for obj in objects
+    }
 
 
 async def played(part: Part, agent: Agent, cluster: Cluster, mode: Mode, done: Played) -> AsyncIterator[Json]:
