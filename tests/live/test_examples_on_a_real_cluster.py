@@ -170,6 +170,7 @@ async def played_on_recordings(example: Path, mode: Mode, agent: Agent) -> Playe
 async def played_on_stage(example: Path, mode: Mode, agent: Agent, stage: RecordedStage) -> Played:
     """Each part on the same cluster, after its recording has taken the place of the one before."""
     done, shown, plane = Played(), None, stage.plane
+    began = plane.audit_mark()
     async with open_cluster() as cluster:
         for part in load_parts([str(example)], snapshot=None):
             assert part.cluster is not None
@@ -182,6 +183,8 @@ async def played_on_stage(example: Path, mode: Mode, agent: Agent, stage: Record
                 done.asked.append(plane.audit(USERS[mode], since=mark, writes=True))
                 mark = plane.audit_mark()
             done.left.append(await changeable(cluster))
+    everything = plane.audit(USERS[mode], since=began, writes=True)
+    assert everything == [request for asked in done.asked for request in asked], "only a run writes"
     return done
 
 
