@@ -1,8 +1,11 @@
-"""Deployments for the kubelets of tests/control_plane: what their containers do stands in their spec."""
+"""Deployments for the kubelets of tests/control_plane: what their containers do stands in their spec, then shows."""
 
+from collections.abc import Callable
 from typing import Any
 
 from tests.control_plane.api import Object
+from tests.control_plane.kubelet import wait_for
+from tests.control_plane.plane import ControlPlane
 
 IMAGE = "registry.example.com/demo/app:1.0"
 
@@ -34,3 +37,46 @@ def container(
     if probed:
         made["readinessProbe"] = {"httpGet": {"path": "/ready", "port": 8080}}
     return made
+
+
+def pod_showing(plane: ControlPlane, app: str, namespace: str, shows: Callable[[Object], bool]) -> str:
+    """The name of a pod of this app, once the status of one of its containers shows what is looked for."""
+
+    def look() -> str | None:
+        pods = plane.api.find("v1", "Pod", namespace, labelSelector=f"app={app}")
+        return next((pod["metadata"]["name"] for pod in pods if any(map(shows, _statuses(pod)))), None)
+
+    return wait_for(f"a pod of {app} with its symptom", look)
+
+
+def _statuses(pod: Object) -> list[Object]:
+    found: list[Object] = pod.get("status", {}).get("containerStatuses", [])
+    return found
+
+
+def killed(status: Object) -> bool:
+    """It was killed for memory."""
+    return any(
+        status.get(state, {}).get("terminated", {}).get("reason") == "OOMKilled" for state in ("state", "lastState")
+    )
+
+
+def image_is_missing(status: Object) -> bool:
+    """Its image cannot be pulled."""
+    return bool(status["state"].get("waiting", {}).get("reason") == "ImagePullBackOff")
+
+
+def is_creating(status: Object) -> bool:
+    """It has not been created yet."""
+    return bool(status["state"].get("waiting", {}).get("reason") == "ContainerCreating")
+
+
+def backs_off(status: Object) -> bool:
+    """It crashed twice at least, and waits for 20 s or longer."""
+    waits = status["state"].get("waiting", {}).get("reason") == "CrashLoopBackOff"
+    return bool(waits and status["restartCount"] >= 2)
+
+
+def is_ready(status: Object) -> bool:
+    """It runs and is ready."""
+    return bool(status["ready"])
