@@ -60,9 +60,9 @@ def workload(plane: ControlPlane, *containers: Object, replicas: int = 1, **pod:
     return plane.api.create(made)
 
 
-def about_a_pod(plane: ControlPlane, shows: Callable[[Object], bool]) -> Labels:
-    """The labels of an alert about the pod that shows it."""
-    return {"namespace": DEMO, "pod": pod_showing(plane, APP, DEMO, shows), "container": "app"}
+def about_a_pod(plane: ControlPlane, shows: Callable[[Object], bool], *, beside: str | None = None) -> Labels:
+    """The labels of an alert about the pod that shows it, another one than `beside`."""
+    return {"namespace": DEMO, "pod": pod_showing(plane, APP, DEMO, shows, beside=beside), "container": "app"}
 
 
 def missing_image(plane: ControlPlane) -> Labels:
@@ -171,6 +171,13 @@ def is_moved(plane: ControlPlane) -> bool:
     return is_available(plane) and leaving and node(plane)["spec"].get("unschedulable", False)
 
 
+def is_empty(plane: ControlPlane) -> bool:
+    """The node is Ready and tainted by nothing but its cordon, and has no pod of the workload."""
+    taints = {taint["key"] for taint in node(plane)["spec"].get("taints", ())}
+    there = [pod for pod in pods(plane) if pod["spec"].get("nodeName") == NODE]
+    return condition(node(plane), "Ready") == "True" and taints == {"node.kubernetes.io/unschedulable"} and not there
+
+
 def is_given_back(plane: ControlPlane) -> bool:
     """The node takes pods again, and the one that waited for it is Ready."""
     return is_available(plane) and not node(plane)["spec"].get("unschedulable", False)
@@ -270,3 +277,21 @@ CASES = (
         why="nothing to evict",
     ),
 )
+
+REQUESTS = {
+    "image": (11, 14),
+    "oom": (14, 17),
+    "near-limit": (15, 18),
+    "creating-without-config": (11, 11),
+    "creating-without-image": (15, 18),
+    "crash-for-memory": (27, 30),
+    "crash-since-release": (22, 22),
+    "crash-from-start": (18, 18),
+    "cordoned": (6, 9),
+    "cordoned-and-sick": (4, 4),
+    "dead-node": (10, 16),
+}
+"""What each case asks of the API server, all told, in recommend and in auto: one number more or less is a change.
+
+Auto sends the dry run, the write and the Event beside; on the dead node two evictions, which have no dry run.
+"""

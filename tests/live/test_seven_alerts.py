@@ -20,8 +20,22 @@ from tests.control_plane.kubelet import wait_for
 from tests.control_plane.plane import ACCOUNT, ControlPlane
 from tests.control_plane.upkeep import delete_namespace
 from tests.live.accounts import service_account, wait_until_allowed
-from tests.live.alerts import APP, CASES, DEMO, NODE, Case, Labels
+from tests.live.alerts import (
+    APP,
+    CASES,
+    DEMO,
+    NODE,
+    REQUESTS,
+    Case,
+    Labels,
+    about_a_pod,
+    dead_node,
+    is_empty,
+    is_given_back,
+    workload,
+)
 from tests.live.decisions import Run, decided, decision, replayed
+from tests.live.workloads import container, killed
 from tests.rbac import K8S
 
 OFF = ("SRE_AGENT_SETTLE", "SRE_AGENT_CORDON_SETTLE", "SRE_AGENT_NODE_READY_FOR", "SRE_AGENT_COOLDOWN")
@@ -46,12 +60,18 @@ def reader(
         delete_namespace(plane.api, namespace)
 
 
-def payload_of(case: Case, labels: Labels, directory: Path) -> str:
+def may_write(plane: ControlPlane) -> None:
+    """From now on the account may also change what every guard allows."""
+    plane.kubectl("apply", "-k", str(K8S / "overlays" / "auto"))
+    wait_until_allowed(plane, "create", "events")
+
+
+def payload_of(alert: str, runbook: str, labels: Labels, directory: Path) -> str:
     """What Alertmanager would post about it."""
-    path = directory / "payload.json"
-    named = {"alertname": case.alert, "severity": "warning", "runbook_id": case.runbook, **labels}
-    alert = {"status": "firing", "labels": named, "annotations": {}, "startsAt": datetime.now(UTC).isoformat()}
-    path.write_text(json.dumps({"alerts": [alert]}))
+    path = directory / f"{alert}.json"
+    named = {"alertname": alert, "severity": "warning", "runbook_id": runbook, **labels}
+    firing = {"status": "firing", "labels": named, "annotations": {}, "startsAt": datetime.now(UTC).isoformat()}
+    path.write_text(json.dumps({"alerts": [firing]}))
     return str(path)
 
 
@@ -170,14 +190,58 @@ def test_an_alert_is_looked_at_then_acted_upon_and_what_was_broken_is_well(
     monkeypatch: pytest.MonkeyPatch,
     figure: Callable[[str], None],
 ) -> None:
-    payload = payload_of(case, case.breaks(reader), tmp_path)
-    looked = len(recommends(case, reader, payload, tmp_path / "recorded", capsys))
-    reader.kubectl("apply", "-k", str(K8S / "overlays" / "auto"))
-    wait_until_allowed(reader, "create", "events")
+    payload = payload_of(case.alert, case.runbook, case.breaks(reader), tmp_path)
+    looked = recommends(case, reader, payload, tmp_path / "recorded", capsys)
+    may_write(reader)
     asked = acts(case, reader, payload, capsys)
-    if case.healed:
-        healed = case.healed
-        wait_for(f"what was broken by {case.id} is well", lambda: healed(reader))
+    if healed := case.healed:
+        wait_for(f"what was broken is well: {case.id}", lambda: healed(reader))
     does_nothing_more(case, reader, payload, capsys, monkeypatch)
-    writes = [request for request in asked if request.write]
-    figure(f"{case.alert}: {looked} requests and 0 writes; auto {len(asked)} requests, {len(writes)} of them writes")
+    counted = len(looked), len(asked)
+    assert counted == REQUESTS[case.id], [in_words(request) for request in (*looked, *asked)]
+    writes = [in_words(request) for request in asked if request.write]
+    figure(
+        f"{case.alert}: {counted[0]} requests, 0 writes; auto {counted[1]} requests: {', '.join(writes) or 'no write'}"
+    )
+
+
+def test_a_limit_that_did_not_help_is_not_raised_again_within_the_cool_down(
+    reader: ControlPlane, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SRE_AGENT_COOLDOWN")
+    may_write(reader)
+    workload(reader, container("--heap", "600Mi", memory="128Mi"))
+    first = about_a_pod(reader, killed)
+    (raised,) = replayed(capsys, payload_of("KubePodOOMKilled", "RB_OOM", first, tmp_path), *AUTO)["runs"]
+    assert raised["action_taken"] == f"patch_memory_limit:{DEMO}/{APP}/app:128Mi→256Mi"
+    second = about_a_pod(reader, killed, beside=first["pod"])
+    mark = reader.audit_mark()
+    (refused,) = replayed(capsys, payload_of("KubePodOOMKilled", "RB_OOM", second, tmp_path), *AUTO)["runs"]
+    assert [in_words(request) for request in asked_since(reader, mark) if request.write] == []
+    assert (refused["status"], refused["action_taken"], refused["action_recommended"]) == ("escalated", None, None)
+    assert "less than 30m ago" in reasons(refused)
+    assert refused["retry_at"] is not None
+
+
+@pytest.mark.timeout(300)
+def test_a_node_that_came_back_is_given_back_unless_its_cordon_is_a_day_young(
+    reader: ControlPlane, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The agent's own cordon need not settle. Doing and undoing within SRE_AGENT_OPPOSITE_PAUSE is a person's."""
+    monkeypatch.delenv("SRE_AGENT_CORDON_SETTLE")
+    may_write(reader)
+    lost = payload_of("KubeNodeNotReady", "RB_NODE_NOTREADY", dead_node(reader), tmp_path)
+    (drained,) = replayed(capsys, lost, *AUTO)["runs"]
+    assert drained["action_taken"].startswith(f"cordon_node:{NODE}; drain_node:{NODE}")
+    reader.kubelets.revive(NODE)
+    wait_for(f"{NODE} is Ready and empty", lambda: is_empty(reader))
+    back = payload_of("KubeNodeUnschedulable", "RB_NODE_UNSCHEDULABLE", {"node": NODE}, tmp_path)
+    mark = reader.audit_mark()
+    (refused,) = replayed(capsys, back, *AUTO)["runs"]
+    assert [in_words(request) for request in asked_since(reader, mark) if request.write] == []
+    assert refused["status"] == "escalated"
+    assert "the opposite, was done" in reasons(refused)
+    monkeypatch.setenv("SRE_AGENT_OPPOSITE_PAUSE", "0")
+    (given_back,) = replayed(capsys, back, *AUTO)["runs"]
+    assert given_back["action_taken"] == f"uncordon_node:{NODE}"
+    assert is_given_back(reader)

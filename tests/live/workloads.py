@@ -39,12 +39,15 @@ def container(
     return made
 
 
-def pod_showing(plane: ControlPlane, app: str, namespace: str, shows: Callable[[Object], bool]) -> str:
-    """The name of a pod of this app, once the status of one of its containers shows what is looked for."""
+def pod_showing(
+    plane: ControlPlane, app: str, namespace: str, shows: Callable[[Object], bool], *, beside: str | None = None
+) -> str:
+    """The name of a pod of this app, once the status of one of its containers shows it; another one than `beside`."""
 
     def look() -> str | None:
         pods = plane.api.find("v1", "Pod", namespace, labelSelector=f"app={app}")
-        return next((pod["metadata"]["name"] for pod in pods if any(map(shows, _statuses(pod)))), None)
+        names = (pod["metadata"]["name"] for pod in pods if any(map(shows, _statuses(pod))))
+        return next((name for name in names if name != beside), None)
 
     return wait_for(f"a pod of {app} with its symptom", look)
 
