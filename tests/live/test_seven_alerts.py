@@ -20,20 +20,8 @@ from tests.control_plane.kubelet import wait_for
 from tests.control_plane.plane import ACCOUNT, ControlPlane
 from tests.control_plane.upkeep import delete_namespace
 from tests.live.accounts import service_account, wait_until_allowed
-from tests.live.alerts import (
-    APP,
-    CASES,
-    DEMO,
-    NODE,
-    REQUESTS,
-    Case,
-    Labels,
-    about_a_pod,
-    dead_node,
-    is_empty,
-    is_given_back,
-    workload,
-)
+from tests.live.alerts import CASES, REQUESTS, Case
+from tests.live.broken import APP, DEMO, NODE, Labels, about_a_pod, dead_node, is_empty, is_given_back, workload
 from tests.live.decisions import Run, decided, decision, replayed
 from tests.live.workloads import container, killed
 from tests.rbac import K8S
