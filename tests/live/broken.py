@@ -4,6 +4,7 @@ Each function that breaks something returns once it shows, with the labels of an
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from tests.control_plane.api import Object
@@ -16,7 +17,6 @@ from tests.live.workloads import (
     image_is_missing,
     is_creating,
     is_ready,
-    killed,
     pod_showing,
 )
 
@@ -28,6 +28,9 @@ SAFE_SECONDS = 2
 """How long a pod is Ready before it counts: a container that a fault ends does not live that long."""
 
 Labels = dict[str, str]
+
+stays_down = partial(backs_off, restarts=3)
+"""A restart would change the Deployment's status, and a write that was judged before it would meet a conflict."""
 
 
 def workload(plane: ControlPlane, *containers: Object, replicas: int = 1, **pod: Any) -> Object:
@@ -49,11 +52,12 @@ def missing_image(plane: ControlPlane) -> Labels:
 
 def killed_for_memory(plane: ControlPlane) -> Labels:
     workload(plane, container("--heap", "200Mi", memory="128Mi"))
-    return about_a_pod(plane, killed)
+    return about_a_pod(plane, stays_down)
 
 
 def near_its_limit(plane: ControlPlane) -> Labels:
     workload(plane, container("--heap", "120Mi", memory="128Mi"))
+    wait_for("its pod counts", lambda: is_available(plane))
     labels = about_a_pod(plane, is_ready)
     plane.kubelets.report_memory(plane.api.get("v1", "Pod", DEMO, labels["pod"]), app="120Mi")
     return labels
@@ -66,7 +70,7 @@ def missing_config_map(plane: ControlPlane) -> Labels:
 
 def crash_for_memory(plane: ControlPlane) -> Labels:
     workload(plane, container("--heap", "300Mi", memory="256Mi"))
-    return about_a_pod(plane, backs_off)
+    return about_a_pod(plane, stays_down)
 
 
 def crash_since_the_release(plane: ControlPlane) -> Labels:

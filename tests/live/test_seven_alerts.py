@@ -232,4 +232,4 @@ def test_a_node_that_came_back_is_given_back_unless_its_cordon_is_a_day_young(
     monkeypatch.setenv("SRE_AGENT_OPPOSITE_PAUSE", "0")
     (given_back,) = replayed(capsys, back, *AUTO)["runs"]
     assert given_back["action_taken"] == f"uncordon_node:{NODE}"
-    assert is_given_back(reader)
+    wait_for("the node is given back, and its pods serve", lambda: is_given_back(reader))

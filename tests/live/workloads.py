@@ -8,6 +8,8 @@ from tests.control_plane.kubelet import wait_for
 from tests.control_plane.plane import ControlPlane
 
 IMAGE = "registry.example.com/demo/app:1.0"
+SYMPTOM_PATIENCE = 120.0
+"""Seconds until a symptom is given up: the third restart of a crashing container takes half a minute by itself."""
 
 
 def deployment(name: str, namespace: str, *, replicas: int = 1, **pod: Any) -> Object:
@@ -49,7 +51,7 @@ def pod_showing(
         names = (pod["metadata"]["name"] for pod in pods if any(map(shows, _statuses(pod))))
         return next((name for name in names if name != beside), None)
 
-    return wait_for(f"a pod of {app} with its symptom", look)
+    return wait_for(f"a pod of {app} with its symptom", look, patience=SYMPTOM_PATIENCE)
 
 
 def _statuses(pod: Object) -> list[Object]:
@@ -74,10 +76,10 @@ def is_creating(status: Object) -> bool:
     return bool(status["state"].get("waiting", {}).get("reason") == "ContainerCreating")
 
 
-def backs_off(status: Object) -> bool:
-    """It crashed twice at least, and waits for 20 s or longer."""
+def backs_off(status: Object, *, restarts: int = 2) -> bool:
+    """It crashed, and waits: for 20 s after the second restart, for 40 s after the third."""
     waits = status["state"].get("waiting", {}).get("reason") == "CrashLoopBackOff"
-    return bool(waits and status["restartCount"] >= 2)
+    return bool(waits and status["restartCount"] >= restarts)
 
 
 def is_ready(status: Object) -> bool:
