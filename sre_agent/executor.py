@@ -194,6 +194,7 @@ async def _remediate(run: _Run, step: Step, call: ValidatedCall, tool: Remediati
         facts = await gather(
             context,
             step=step,
+            tool=tool,
             mode=run.assignment.mode,
             scope=run.assignment.scope,
             cluster=run.cluster,

@@ -16,7 +16,7 @@ from sre_agent.runbook import Runbook, Step
 from sre_agent.settings import Settings
 from sre_agent.store import PastAction, Store
 from sre_agent.target import Target
-from sre_agent.tools.types import ToolContext
+from sre_agent.tools.types import RemediationTool, ToolContext
 
 Past = Mapping[str, Sequence[PastAction]]
 """What had been done before a stored run that is played again, by target key; of another target nothing is known."""
@@ -46,13 +46,14 @@ async def gather(
     context: ToolContext,
     *,
     step: Step,
+    tool: RemediationTool,
     mode: Mode,
     scope: str,
     cluster: Cluster,
     store: Store,
     past: Past | None = None,
 ) -> Facts:
-    """Reads everything once; `past` is what counts beside the scope's own actions.
+    """Reads once everything that the tool and the guards judge; `past` is what counts beside the scope's own actions.
 
     Raises ClusterError, or Unreachable where the store is away.
     """
@@ -65,7 +66,7 @@ async def gather(
         runbook=context.runbook,
         step=step,
         target=context.target,
-        evidence=await read(cluster, context.target, context.now),
+        evidence=await read(cluster, context.target, context.now, looks=tool.looks(context.alert)),
         past_actions=await _past_actions(context, scope, store, past),
         earlier=context.earlier,
     )

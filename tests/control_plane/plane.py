@@ -30,6 +30,8 @@ from tests.control_plane.processes import Ended, Processes, free_ports
 
 ADMIN = "admin"
 USERS = ("agent", "reader", "writer", "rival", "stranger")  # without any right
+ACCOUNT = "system:serviceaccount:agentic:agentic-sre-agent"
+"""The account that k8s/ makes; with its own token, once it is there."""
 MACHINERY = ("system:kube-controller-manager", "system:kube-scheduler", "kubelets")
 STARTS = 3
 PATIENCE = 120.0
@@ -145,7 +147,7 @@ class ControlPlane:
         tokens = self.directory / "tokens.csv"
         tokens.touch(mode=0o600)
         tokens.write_text("".join(rows))
-        (self.directory / "audit.yaml").write_text(yaml.safe_dump(audit.policy((ADMIN, *USERS))))
+        (self.directory / "audit.yaml").write_text(yaml.safe_dump(audit.policy((ADMIN, *USERS, ACCOUNT))))
 
     def _write_kubeconfigs(self) -> None:
         for user, token in self._tokens.items():
