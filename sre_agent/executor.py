@@ -198,6 +198,7 @@ async def _remediate(run: _Run, step: Step, call: ValidatedCall, tool: Remediati
             scope=run.assignment.scope,
             cluster=run.cluster,
             store=run.store,
+            clock=run.clock,
             past=run.assignment.past,
         )
         run.recorder.past(call.target.key, facts.past_actions)

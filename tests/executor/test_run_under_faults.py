@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -11,6 +11,7 @@ import pytest
 from sre_agent.agent import load_runbooks
 from sre_agent.alert import Alert, parse
 from sre_agent.cluster.port import (
+    Clock,
     ClusterError,
     Conflict,
     Forbidden,
@@ -118,7 +119,13 @@ async def queued(store: Store, alert: Alert, now: datetime, *, scope: str | None
 
 
 async def run_on(
-    store: Store, cluster: SnapshotCluster, *, example: Any = EXAMPLE, planner: Any = None, **environment: str
+    store: Store,
+    cluster: SnapshotCluster,
+    *,
+    example: Any = EXAMPLE,
+    planner: Any = None,
+    clock: Clock | None = None,
+    **environment: str,
 ) -> RunRecord:
     now, alert = moment(example), alert_of(example)
     return await run_incident(
@@ -128,7 +135,7 @@ async def run_on(
         planner=planner or ScriptedPlanner(),
         runbooks=load_runbooks(load_settings({})),
         settings=load_settings(environment),
-        clock=lambda: now,
+        clock=clock or (lambda: now),
     )
 
 
@@ -192,6 +199,24 @@ async def test_what_cannot_be_read_stops_the_write(store: Store, unreadable: lis
     record = await run_on(store, cluster)
     assert cluster.sent == []
     assert record.steps[-1].status in {StepStatus.REFUSED, StepStatus.PROPOSED}
+
+
+async def test_evidence_that_took_too_long_to_read_is_not_acted_upon(store: Store) -> None:
+    class Slow(Faulty):
+        """Each list takes half of the time that evidence may be old."""
+
+        now = moment(EXAMPLE)
+
+        async def list(self, resource: Resource, namespace: str | None = None, **selectors: Any) -> list[Object]:
+            Slow.now += timedelta(seconds=31)
+            return await super().list(resource, namespace, **selectors)
+
+    cluster = Slow(EXAMPLE)
+    record = await run_on(store, cluster, clock=lambda: Slow.now)
+    assert cluster.sent == []
+    refused = record.steps[-1]
+    assert refused.status is StepStatus.REFUSED
+    assert "evidence-age" in {judgement.rule for judgement in refused.judgements}
 
 
 async def test_a_cluster_that_is_away_fails_the_run_and_nothing_else(store: Store) -> None:
