@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from sre_agent.cluster.port import (
     BARRIERS,
+    RESOURCE_OF_KIND,
     Cluster,
     ClusterError,
     Conflict,
@@ -122,14 +123,13 @@ def event_about(change: Change, execution: Execution, incident_id: int | None, n
     """The Kubernetes Event on the changed object, so that `kubectl describe` shows what the agent did."""
     moment = now.strftime("%Y-%m-%dT%H:%M:%SZ")
     target = change.target
-    api_version = change.writes[0].resource.api_version if target.kind != "Node" else "v1"
     namespace = target.namespace or "default"
     return {
         "apiVersion": "v1",
         "kind": "Event",
         "metadata": {"generateName": f"{target.name}.", "namespace": namespace},
         "involvedObject": {
-            "apiVersion": api_version,
+            "apiVersion": RESOURCE_OF_KIND[target.kind].api_version,
             "kind": target.kind,
             "name": target.name,
             "namespace": target.namespace,
