@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from sre_agent.errors import BadInput
+from sre_agent.errors import BadInput, SreAgentError
 
 if TYPE_CHECKING:
     from sre_agent.cluster.port import Cluster
@@ -25,7 +25,10 @@ async def live_cluster(
     yes: bool,
     assume_firing: bool,
 ) -> "AsyncIterator[Cluster | None]":
-    """The cluster for the parts that have no recording; None where each has one. Raises BadInput, Unreachable."""
+    """The cluster for the parts that have no recording; None where each has one.
+
+    Raises BadInput, Unreachable, and SreAgentError where a person says no.
+    """
     from sre_agent import agent
     from sre_agent.cli.output import say
     from sre_agent.replay import check_age
@@ -47,11 +50,11 @@ async def live_cluster(
 
 
 def _ask(context: str, server: str) -> None:
-    """Raises BadInput without a yes."""
-    import typer
+    """Raises BadInput where nobody can be asked, SreAgentError for a no."""
+    from sre_agent.cli.output import ask
 
     what = f"act on the cluster of context {context} at {server}"
     if not sys.stdin.isatty():
         raise BadInput(f"this would {what}; nobody can be asked here: add --yes")
-    if not typer.confirm(f"May I {what}, where every guard allows it?", err=True):
-        raise BadInput("nothing was done: the answer was no; --mode recommend only looks")
+    if not ask(f"May I {what}, where every guard allows it?"):
+        raise SreAgentError("nothing was done: the answer was no; --mode recommend only looks")
