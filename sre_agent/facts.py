@@ -26,8 +26,9 @@ Past = Mapping[str, Sequence[PastAction]]
 class Facts:
     """Everything a guard may use to judge one change.
 
-    `now` is when all had been read; the evidence says when its reading began. `mode` is the mode that was asked for, before any policy. `past_actions` are this scope's actions on the same
-    object, newest first, cut-off and unknown ones included. `earlier` are the records of this run's steps so far.
+    `now` is when all had been read; the evidence says when its reading began. `mode` is the mode that was asked for,
+    before any policy. `past_actions` are this scope's actions on the same object, newest first, cut-off and unknown
+    ones included. `earlier` are the records of this run's steps so far.
     """
 
     now: datetime
