@@ -49,7 +49,7 @@ def planned(alert: Alert, chosen: Route, mode: Mode) -> RunRecord:
         mode=mode,
         status=RunStatus.PLANNED,
         steps=tuple(closed(step, StepStatus.PLANNED, gate=str(step.gate) or None) for step in chosen.runbook.workflow),
-        notes=("no cluster: give --snapshot PATH, or put cluster.yaml beside the payload",),
+        notes=("no cluster: give --live or --snapshot PATH, or put cluster.yaml beside the payload",),
     )
 
 
