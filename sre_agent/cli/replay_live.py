@@ -6,9 +6,10 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from sre_agent.errors import BadInput, SreAgentError
+from sre_agent.errors import BadInput, SreAgentError, Unreachable
 
 if TYPE_CHECKING:
+    from sre_agent.cluster.live import LiveCluster
     from sre_agent.cluster.port import Cluster
     from sre_agent.replay import Part
     from sre_agent.run import Mode
@@ -44,9 +45,25 @@ async def live_cluster(
         check_age(parts, now=datetime.now(UTC), limit=settings.alert_max_age)
     async with agent.open_live_cluster(context) as cluster:
         say(f"context {cluster.context} at {cluster.server}, mode {mode}")
+        await _check_clock(cluster, mode)
         if mode is Mode.AUTO and not yes:
             _ask(cluster.context, cluster.server)
         yield cluster
+
+
+async def _check_clock(cluster: "LiveCluster", mode: "Mode") -> None:
+    """Ages of what others did are told by this machine's clock. Raises Unreachable before it acts on a wrong one."""
+    from sre_agent.cli.output import say
+    from sre_agent.doctor import State
+    from sre_agent.doctor.cluster import check_clock
+    from sre_agent.run import Mode
+
+    clock = await check_clock(cluster)
+    if clock.state is State.OK:
+        return
+    if mode is Mode.AUTO:
+        raise Unreachable(f"nothing was done: {clock.check}: {clock.what}; {clock.instead}")
+    say(f"sre-agent: warning: {clock.check}: {clock.what}; {clock.instead}")
 
 
 def _ask(context: str, server: str) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from sre_agent.cli.main import run
 from sre_agent.resources import data_path
-from tests.cluster.conftest import Config
+from tests.cluster.conftest import Api, Config
 
 COMMAND = str(Path(sys.executable).parent / "sre-agent")
 PATIENCE = 60.0
@@ -76,3 +76,23 @@ def test_without_a_yes_nothing_is_stored_or_sent(payload: Path, typed: str, code
 def test_without_a_terminal_nobody_is_asked(payload: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["replay", str(payload), "--live", "--assume-firing", "--mode", "auto"]) == 2
     assert "nobody can be asked here: add --yes" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("ahead", [pytest.param(-900.0, id="behind ours"), pytest.param(900.0, id="ahead of ours")])
+def test_with_another_clock_than_the_api_servers_nothing_is_asked_or_done(
+    payload: Path, api: type[Api], capsys: pytest.CaptureFixture[str], ahead: float
+) -> None:
+    api.ahead = ahead
+    assert run(["replay", str(payload), "--live", "--assume-firing", "--mode", "auto", "--yes"]) == 3
+    told = capsys.readouterr().err
+    assert "nothing was done: cluster clock: " in told
+    assert f"s {'ahead of' if ahead > 0 else 'behind'} this machine's" in told
+    assert not (payload.parent / "data").exists()
+
+
+def test_with_another_clock_than_the_api_servers_a_look_is_warned_of(
+    payload: Path, api: type[Api], capsys: pytest.CaptureFixture[str]
+) -> None:
+    api.ahead = -900.0
+    run(["replay", str(payload), "--live", "--assume-firing"])
+    assert "sre-agent: warning: cluster clock: " in capsys.readouterr().err
