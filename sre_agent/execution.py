@@ -4,7 +4,8 @@ Called by the executor after the intent is committed. Protects the rule that wha
 failed (nothing changed) or unknown, after looking it up.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sre_agent.cluster.port import (
@@ -20,7 +21,7 @@ from sre_agent.cluster.readback import Effect, look_up
 from sre_agent.draining import Fate, Settle, Settled, drain
 from sre_agent.objects import Object
 from sre_agent.run import Change, Outcome
-from sre_agent.tools.drain import drained_action
+from sre_agent.tools.drain import drain_over, drained_action
 
 EVENT_REASON = "SreAgentRemediation"
 
@@ -29,14 +30,17 @@ EVENT_REASON = "SreAgentRemediation"
 class Execution:
     """What became of a change. `action` is what was really done, `writes` what the cluster accepted, in order.
 
-    `conflict` says that somebody else changed the object first: nothing was written, judge again. `barred` says that
-    the cluster could not be reached or does not allow it: no other try helps before a person does.
+    `detail` says why it is not done, or what is still to be awaited; `stayed` are the pods that a drain could not
+    evict, with the reasons. `conflict` says that somebody else changed the
+    object first: nothing was written, judge again. `barred` says that the cluster could not be reached or does not
+    allow it: no other try helps before a person does.
     """
 
     outcome: Outcome
     action: str
     writes: tuple[Write, ...]
     detail: str | None = None
+    stayed: tuple[Settled, ...] = ()
     conflict: bool = False
     barred: bool = False
 
@@ -92,23 +96,45 @@ async def _looked_up(cluster: Cluster, change: Change, write: Write, error: Unkn
 async def _evict(cluster: Cluster, change: Change, patience: timedelta, settle: Settle) -> Execution:
     """Evicts each pod. One that may not go within the patience stays and is named; the others go on."""
     settled = await drain(
-        cluster, change.target.name, change.writes, within=patience, awaited=change.awaited, settle=settle
+        cluster,
+        change.target.name,
+        change.writes,
+        within=patience,
+        over=drain_over,
+        awaited=change.awaited,
+        settle=settle,
     )
+    return _drained(change, settled, waited=change.awaited and bool(patience))
+
+
+def cut_off(change: Change, settled: Sequence[Settled]) -> Execution:
+    """A change that was interrupted while it was sent: a drain has settled its pods, of anything else nobody knows."""
+    if change.evicts:
+        drained = _drained(change, settled, waited=False)
+        return replace(drained, detail="; ".join(part for part in ("interrupted", drained.detail) if part))
+    detail = "interrupted before the answer came: it may have been done"
+    return Execution(outcome=Outcome.UNKNOWN, action=change.action, writes=(), detail=detail)
+
+
+def _drained(change: Change, settled: Sequence[Settled], *, waited: bool) -> Execution:
+    """What became of a drain. `waited`: whether pods that are there still should have gone by now."""
     accepted = tuple(pod.write for pod in settled if pod.accepted)
     stayed = [pod for pod in settled if pod.fate is Fate.STAYS]
     unknown = [pod for pod in settled if pod.fate is Fate.UNKNOWN]
-    lingering = [pod for pod in settled if pod.fate is Fate.EVICTED] if change.awaited and patience else []
+    lingering = [pod for pod in settled if pod.fate is Fate.EVICTED and waited]
     if unknown:
         outcome = Outcome.UNKNOWN
     elif stayed and not accepted:
         outcome = Outcome.FAILED
     else:
         outcome = Outcome.DONE
+    said = lingering if outcome is Outcome.DONE else [*unknown, *stayed, *lingering]
     return Execution(
         outcome=outcome,
         action=drained_action(change.target.name, len(accepted), change.leaves + len(stayed) + len(unknown)),
         writes=accepted,
-        detail="; ".join(f"{pod.pod}: {pod.reason}" for pod in [*unknown, *stayed, *lingering]) or None,
+        detail="; ".join(f"{pod.pod}: {pod.reason}" for pod in said) or None,
+        stayed=(*stayed, *unknown),
     )
 
 

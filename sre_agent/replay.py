@@ -176,7 +176,7 @@ async def play(
     for alert in part.payload.alerts:
         (admission,) = await receive(
             [alert],
-            sender=Sender(origin=part.origin, scope=scope, mode=mode),
+            sender=Sender(origin=part.origin, scope=scope, mode=mode, by_hand=part.origin is Origin.LIVE),
             store=agent.store,
             queue=queue,
             runbooks=agent.runbooks,

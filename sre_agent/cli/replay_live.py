@@ -30,7 +30,7 @@ async def live_cluster(
 
     Raises BadInput, Unreachable, and SreAgentError where a person says no.
     """
-    from sre_agent import agent
+    from sre_agent import agent, log
     from sre_agent.cli.output import say
     from sre_agent.replay import check_age
     from sre_agent.run import Mode
@@ -48,6 +48,8 @@ async def live_cluster(
         await _check_clock(cluster, mode)
         if mode is Mode.AUTO and not yes:
             _ask(cluster.context, cluster.server)
+        if "LOG_LEVEL" not in settings.from_environment:
+            log.follow("sre_agent.draining")  # a drain may take minutes, and its story is told when it is over
         yield cluster
 
 

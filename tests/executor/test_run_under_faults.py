@@ -1,11 +1,13 @@
 """A run when something breaks in the middle: what is stored, what is said, and that nothing is sent twice."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
+import psycopg
 import pytest
 
 from sre_agent.agent import load_runbooks
@@ -125,11 +127,12 @@ async def run_on(
     example: Any = EXAMPLE,
     planner: Any = None,
     clock: Clock | None = None,
+    assignment: Assignment | None = None,
     **environment: str,
 ) -> RunRecord:
     now, alert = moment(example), alert_of(example)
     return await run_incident(
-        await queued(store, alert, now),
+        assignment or await queued(store, alert, now),
         store=store,
         cluster=cluster,
         planner=planner or ScriptedPlanner(),
@@ -272,6 +275,39 @@ async def test_a_database_that_goes_away_before_the_intent_stops_the_write(store
     with pytest.raises(Unreachable):
         await run_on(dying, cluster)
     assert cluster.sent == []
+
+
+async def test_a_run_that_is_interrupted_keeps_how_far_it_came_and_can_be_followed_by_another(
+    store: Store, database: str
+) -> None:
+    class Silent(Faulty):
+        """Takes the write and never answers."""
+
+        sent_one = asyncio.Event()
+
+        async def write(self, write: Write, *, dry_run: bool = False) -> Object:
+            answer = await super().write(write, dry_run=dry_run)
+            if not dry_run:
+                self.sent_one.set()
+                await asyncio.Event().wait()
+            return answer
+
+    cluster, scope = Silent(EXAMPLE), str(uuid4())
+    first = await queued(store, alert_of(EXAMPLE), moment(EXAMPLE), scope=scope)
+    under_way = asyncio.create_task(run_on(store, cluster, assignment=first))
+    await cluster.sent_one.wait()
+    under_way.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await under_way
+    with psycopg.connect(database, autocommit=True) as connection:
+        (incident,) = connection.execute("select action_taken, action_error from incidents").fetchall()
+        actions = connection.execute("select status from actions").fetchall()
+    assert incident[0] is None
+    assert incident[1].startswith("interrupted at increase_memory_limit: patch_memory_limit:shop/checkout/app:")
+    assert incident[1].endswith("interrupted before the answer came: it may have been done")
+    assert actions == [("unknown",)]
+    again = await queued(store, alert_of(EXAMPLE), moment(EXAMPLE) + timedelta(hours=1), scope=scope)
+    assert again.incident_id == first.incident_id
 
 
 HOSTILE = [
