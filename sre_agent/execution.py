@@ -110,9 +110,8 @@ async def _evict(cluster: Cluster, change: Change, patience: timedelta, settle: 
 def cut_off(change: Change, settled: Sequence[Settled]) -> Execution:
     """A change that was interrupted while it was sent: a drain has settled its pods, of anything else nobody knows."""
     if change.evicts:
-        drained = _drained(change, settled, waited=False)
-        return replace(drained, detail="; ".join(part for part in ("interrupted", drained.detail) if part))
-    detail = "interrupted before the answer came: it may have been done"
+        return replace(_drained(change, settled, waited=False), detail="the rest was not asked any more")
+    detail = "no answer had come, it may have been done"
     return Execution(outcome=Outcome.UNKNOWN, action=change.action, writes=(), detail=detail)
 
 

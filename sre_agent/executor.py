@@ -285,6 +285,7 @@ async def _cut_short(run: _Run) -> None:
     run.error = f"interrupted at {at}" + (f": {run.error}" if run.error else "")
     run.unsaved.append(Event(payload=ErrorRaised(where="run", error=run.error)))
     await _finish(run)
+    await write_up(run.store, run.assignment.incident_id, run.around or Surroundings(), now=run.clock())
     log.warning("run.interrupted", incident_id=run.assignment.incident_id, error=run.error)
 
 

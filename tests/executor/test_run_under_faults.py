@@ -304,7 +304,7 @@ async def test_a_run_that_is_interrupted_keeps_how_far_it_came_and_can_be_follow
         actions = connection.execute("select status from actions").fetchall()
     assert incident[0] is None
     assert incident[1].startswith("interrupted at increase_memory_limit: patch_memory_limit:shop/checkout/app:")
-    assert incident[1].endswith("interrupted before the answer came: it may have been done")
+    assert incident[1].endswith("no answer had come, it may have been done")
     assert actions == [("unknown",)]
     again = await queued(store, alert_of(EXAMPLE), moment(EXAMPLE) + timedelta(hours=1), scope=scope)
     assert again.incident_id == first.incident_id
