@@ -1,5 +1,6 @@
 """`replay --live`: opens the real cluster, shows which one it is, and asks before anything may be written."""
 
+import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -43,6 +44,7 @@ async def live_cluster(
         return
     if not assume_firing:
         check_age(parts, now=datetime.now(UTC), limit=settings.alert_max_age)
+    _end_like_ctrl_c()
     async with agent.open_live_cluster(context) as cluster:
         say(f"context {cluster.context} at {cluster.server}, mode {mode}")
         await _check_clock(cluster, mode)
@@ -51,6 +53,13 @@ async def live_cluster(
         if "LOG_LEVEL" not in settings.from_environment:
             log.follow("sre_agent.draining")  # a drain may take minutes, and its story is told when it is over
         yield cluster
+
+
+def _end_like_ctrl_c() -> None:
+    """A terminal that closes, and a polite kill, let the run settle what it sent, too."""
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(ending) is signal.SIG_DFL:
+            signal.signal(ending, lambda *_: signal.raise_signal(signal.SIGINT))
 
 
 async def _check_clock(cluster: "LiveCluster", mode: "Mode") -> None:

@@ -139,11 +139,12 @@ def test_pods_that_had_to_wait_stay_on_a_node_that_needs_no_drain_any_more(
     assert (drain["result"]["evicted"], [write["subresource"] for write in run["writes"]]) == ([], [None])
 
 
-def test_ctrl_c_settles_the_drain_says_where_it_stopped_and_the_next_call_looks_again(
-    plane: ControlPlane, held: Start, database: str
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interruption_settles_the_drain_says_where_it_stopped_and_the_next_call_looks_again(
+    plane: ControlPlane, held: Start, database: str, ending: signal.Signals
 ) -> None:
     process = draining(plane, held)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(ending)
     out, errors = process.communicate(timeout=PATIENCE)
     assert (process.returncode, out) == (130, "")
     assert "interrupted at drain_node" in errors
