@@ -60,13 +60,13 @@ async def _write(cluster: Cluster, change: Change) -> Execution:
     """The one write of a change, after its dry run. A dry run changes nothing, whatever becomes of its answer."""
     (write,) = change.writes
     try:
-        await cluster.write(write, dry_run=True)
+        foreseen = await cluster.write(write, dry_run=True)
     except ClusterError as error:
         return _failed(change, error)
     try:
         await cluster.write(write)
     except UnknownOutcome as error:
-        return await _looked_up(cluster, change, write, error)
+        return await _looked_up(cluster, change, write, foreseen, error)
     except ClusterError as error:
         return _failed(change, error)
     return Execution(outcome=Outcome.DONE, action=change.action, writes=(write,))
@@ -83,9 +83,11 @@ def _failed(change: Change, error: ClusterError) -> Execution:
     )
 
 
-async def _looked_up(cluster: Cluster, change: Change, write: Write, error: UnknownOutcome) -> Execution:
+async def _looked_up(
+    cluster: Cluster, change: Change, write: Write, foreseen: Object, error: UnknownOutcome
+) -> Execution:
     """No answer came: the object says what became of the write, or nobody knows. It is not sent again."""
-    effect = await look_up(cluster, write)
+    effect = await look_up(cluster, write, foreseen=foreseen)
     detail = f"{error}; read back: it {effect}"
     if effect is Effect.TOOK:
         return Execution(outcome=Outcome.DONE, action=change.action, writes=(write,), detail=detail)
