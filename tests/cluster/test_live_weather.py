@@ -127,7 +127,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 FILES = [
-    pytest.param("", "no current context is set", id="empty"),
+    pytest.param("", "no current context is set in .*; it holds none at all", id="empty"),
     pytest.param("- a\n- b\n", "is not a kubeconfig", id="a list"),
     pytest.param(f"users: [{{token: {TOKEN}", "is not valid YAML", id="broken YAML"),
     pytest.param(f"users:\n- token: {TOKEN}\n", "no current context|users.0. is no user", id="no names"),
