@@ -50,7 +50,7 @@ def choose(context: str | None) -> Chosen:
     files = [_read(path) for path in _paths(place)]
     if not files:
         raise Unreachable(
-            f"no cluster: there is no kubeconfig at {place}; set KUBECONFIG (recorded objects need none: `sre-agent replay --snapshot`)"
+            f"no cluster: there is no kubeconfig at {place}; set KUBECONFIG, or replay recorded objects with --snapshot"
         )
     contexts = _named(files, "context")
     wanted = context or _current(files)
