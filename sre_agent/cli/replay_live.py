@@ -2,8 +2,8 @@
 
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -44,7 +44,6 @@ async def live_cluster(
         return
     if not assume_firing:
         check_age(parts, now=datetime.now(UTC), limit=settings.alert_max_age)
-    _end_like_ctrl_c()
     async with agent.open_live_cluster(context) as cluster:
         say(f"context {cluster.context} at {cluster.server}, mode {mode}")
         await _check_clock(cluster, mode)
@@ -52,14 +51,21 @@ async def live_cluster(
             _ask(cluster.context, cluster.server)
         if "LOG_LEVEL" not in settings.from_environment:
             log.follow("sre_agent.draining")  # a drain may take minutes, and its story is told when it is over
-        yield cluster
+        with _kills_like_ctrl_c():
+            yield cluster
 
 
-def _end_like_ctrl_c() -> None:
+@contextmanager
+def _kills_like_ctrl_c() -> Iterator[None]:
     """A terminal that closes, and a polite kill, let the run settle what it sent, too."""
-    for ending in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(ending) is signal.SIG_DFL:
-            signal.signal(ending, lambda *_: signal.raise_signal(signal.SIGINT))
+    ours = [kill for kill in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(kill) is signal.SIG_DFL]
+    for kill in ours:
+        signal.signal(kill, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        yield
+    finally:
+        for kill in ours:
+            signal.signal(kill, signal.SIG_DFL)
 
 
 async def _check_clock(cluster: "LiveCluster", mode: "Mode") -> None:

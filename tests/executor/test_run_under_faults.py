@@ -310,6 +310,25 @@ async def test_a_run_that_is_interrupted_keeps_how_far_it_came_and_can_be_follow
     assert again.incident_id == first.incident_id
 
 
+@pytest.mark.parametrize("by_hand", [pytest.param(True, id="a person asks"), pytest.param(False, id="a notification")])
+async def test_only_a_person_has_another_run_right_after_one(store: Store, by_hand: bool) -> None:
+    now, scope = moment(EXAMPLE), str(uuid4())
+    first = await queued(store, alert_of(EXAMPLE), now, scope=scope)
+    await run_on(store, Faulty(EXAMPLE), assignment=first)
+    (again,) = await receive(
+        [alert_of(EXAMPLE)],
+        sender=Sender(origin=Origin.REPLAY, scope=scope, mode=Mode.AUTO, by_hand=by_hand),
+        store=store,
+        queue=InlineQueue(),
+        runbooks=load_runbooks(load_settings({})),
+        settings=load_settings({}),
+        cluster=None,
+        now=now + timedelta(seconds=1),
+    )
+    assert again.incident_id == first.incident_id
+    assert (again.run_id is not None) is by_hand
+
+
 HOSTILE = [
     pytest.param({"tool": "delete_pod"}, id="another tool"),
     pytest.param({"tool": "rm -rf"}, id="a tool that does not exist"),
