@@ -5,6 +5,7 @@ allow; the intent is committed before the first byte leaves; what became of it i
 bound here, by code, once.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -20,7 +21,7 @@ from sre_agent.conclusion import conclude, summary
 from sre_agent.draining import Settled
 from sre_agent.errors import Unreachable
 from sre_agent.event import ErrorRaised, Escalated, Event
-from sre_agent.execution import Execution, event_about, execute, outcome_of
+from sre_agent.execution import Execution, cut_off, event_about, execute, outcome_of
 from sre_agent.facts import Past, gather
 from sre_agent.kept_evidence import RunRecorder
 from sre_agent.log import get_logger
@@ -121,6 +122,9 @@ async def run_incident(
     except ClusterError as error:
         run.error = f"what the alert is about could not be looked up: {error}"
         run.barred |= isinstance(error, BARRIERS)
+    except asyncio.CancelledError:
+        await _cut_short(run)
+        raise
     except Exception as error:  # the run's border: an unforeseen error ends this run, not the worker
         log.exception("run.crashed", run_id=str(assignment.run_id))
         run.error = f"{type(error).__name__}: {error}"
@@ -199,6 +203,7 @@ async def _remediate(run: _Run, step: Step, call: ValidatedCall, tool: Remediati
             scope=run.assignment.scope,
             cluster=run.cluster,
             store=run.store,
+            clock=run.clock,
             past=run.assignment.past,
         )
         run.recorder.past(call.target.key, facts.past_actions)
@@ -226,7 +231,10 @@ async def _act(run: _Run, change: Change) -> Execution:
     )
     run.unsaved.clear()
 
+    settled: list[Settled] = []
+
     async def settle(pod: Settled) -> None:
+        settled.append(pod)
         await run.store.settle_eviction(
             action_id,
             namespace=pod.write.namespace or "",
@@ -237,7 +245,20 @@ async def _act(run: _Run, change: Change) -> Execution:
         )
 
     patience = timedelta(0) if run.cluster.recorded else run.settings.drain_timeout
-    execution = await execute(run.cluster, change, patience=patience, settle=settle)
+    try:
+        execution = await execute(run.cluster, change, patience=patience, settle=settle)
+    except asyncio.CancelledError:
+        execution = cut_off(change, settled)
+        run.error = f"{execution.action}: {execution.detail}"
+        await _keep_outcome(run, action_id, execution)
+        raise
+    await _keep_outcome(run, action_id, execution)
+    if execution.outcome is Outcome.DONE:
+        await _tell_cluster(run, change, execution)
+    return execution
+
+
+async def _keep_outcome(run: _Run, action_id: int, execution: Execution) -> None:
     run.writes.extend(execution.writes)
     run.barred |= execution.barred
     await run.store.record_outcome(
@@ -248,9 +269,6 @@ async def _act(run: _Run, change: Change) -> Execution:
         [records.outcome(action_id, execution)],
         now=run.clock(),
     )
-    if execution.outcome is Outcome.DONE:
-        await _tell_cluster(run, change, execution)
-    return execution
 
 
 async def _tell_cluster(run: _Run, change: Change, execution: Execution) -> None:
@@ -260,6 +278,16 @@ async def _tell_cluster(run: _Run, change: Change, execution: Execution) -> None
         await run.cluster.emit_event(event)
     except ClusterError as error:
         log.event("cluster.event_failed", action=execution.action, error=str(error))
+
+
+async def _cut_short(run: _Run) -> None:
+    """Whoever waited for the run no longer does: the incident keeps how far it came, and can have another run."""
+    at = next((step.name for step in run.route.runbook.workflow[len(run.steps) :]), "the end")
+    run.error = f"interrupted at {at}" + (f": {run.error}" if run.error else "")
+    run.unsaved.append(Event(payload=ErrorRaised(where="run", error=run.error)))
+    await _finish(run)
+    await write_up(run.store, run.assignment.incident_id, run.around or Surroundings(), now=run.clock())
+    log.warning("run.interrupted", incident_id=run.assignment.incident_id, error=run.error)
 
 
 async def _finish(run: _Run) -> RunRecord:

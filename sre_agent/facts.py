@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from itertools import chain
 
 from sre_agent.alert import Alert
-from sre_agent.cluster.port import Cluster, Unavailable
+from sre_agent.cluster.port import Clock, Cluster, Unavailable
 from sre_agent.evidence import Evidence, read_node, read_workload
 from sre_agent.run import Mode, StepRecord
 from sre_agent.runbook import Runbook, Step
@@ -26,8 +26,9 @@ Past = Mapping[str, Sequence[PastAction]]
 class Facts:
     """Everything a guard may use to judge one change.
 
-    `mode` is the mode that was asked for, before any policy. `past_actions` are this scope's actions on the same
-    object, newest first, cut-off and unknown ones included. `earlier` are the records of this run's steps so far.
+    `now` is when all had been read; the evidence says when its reading began. `mode` is the mode that was asked for,
+    before any policy. `past_actions` are this scope's actions on the same object, newest first, cut-off and unknown
+    ones included. `earlier` are the records of this run's steps so far.
     """
 
     now: datetime
@@ -51,6 +52,7 @@ async def gather(
     scope: str,
     cluster: Cluster,
     store: Store,
+    clock: Clock,
     past: Past | None = None,
 ) -> Facts:
     """Reads once everything that the tool and the guards judge; `past` is what counts beside the scope's own actions.
@@ -58,16 +60,18 @@ async def gather(
     Raises ClusterError, or Unreachable where the store is away.
     """
     read = read_node if context.target.kind == "Node" else read_workload
+    evidence = await read(cluster, context.target, context.now, looks=tool.looks(context.alert))
+    past_actions = await _past_actions(context, scope, store, past)
     return Facts(
-        now=context.now,
+        now=clock(),
         settings=context.settings,
         mode=mode,
         alert=context.alert,
         runbook=context.runbook,
         step=step,
         target=context.target,
-        evidence=await read(cluster, context.target, context.now, looks=tool.looks(context.alert)),
-        past_actions=await _past_actions(context, scope, store, past),
+        evidence=evidence,
+        past_actions=past_actions,
         earlier=context.earlier,
     )
 

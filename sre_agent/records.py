@@ -4,6 +4,7 @@ Called by the executor, and for a plan by the replay. Pure; keeps every reason t
 """
 
 from dataclasses import asdict, replace
+from typing import Any
 
 from sre_agent.alert import Alert
 from sre_agent.event import Event, Final, FinalState, IntentRecorded, OutcomeRecorded, Seen, StepTaken
@@ -49,7 +50,7 @@ def planned(alert: Alert, chosen: Route, mode: Mode) -> RunRecord:
         mode=mode,
         status=RunStatus.PLANNED,
         steps=tuple(closed(step, StepStatus.PLANNED, gate=str(step.gate) or None) for step in chosen.runbook.workflow),
-        notes=("no cluster: give --snapshot PATH, or put cluster.yaml beside the payload",),
+        notes=("no cluster: give --live or --snapshot PATH, or put cluster.yaml beside the payload",),
     )
 
 
@@ -82,6 +83,8 @@ def judged(
     status, reason = _what_became(assessment, judgements, execution)
     change = None if status is StepStatus.REFUSED else assessment.change
     result = dict(assessment.output)
+    if change is not None and change.evicts and execution is not None:
+        change, result = _as_drained(change, result, execution)
     if assessment.change is not None:
         result |= {"kubectl": assessment.change.kubectl}
     if change is not None:
@@ -100,6 +103,14 @@ def judged(
         judgements=judgements,
         change=change,
     )
+
+
+def _as_drained(change: Change, result: dict[str, Any], execution: Execution) -> tuple[Change, dict[str, Any]]:
+    """The drain as it went: only what was evicted counts as evicted, and every pod that stayed says why."""
+    gone = [f"{write.namespace}/{write.name}" for write in execution.writes]
+    left = [*result["left"], *({"pod": pod.pod, "reason": pod.reason} for pod in execution.stayed)]
+    diff = tuple(line for line in change.diff if line.path.removeprefix("pods/") in gone)
+    return replace(change, diff=diff), result | {"evicted": gone, "left": left}
 
 
 def _what_became(
