@@ -5,8 +5,7 @@ call or after it. The cluster is a recording that keeps what was written, whoeve
 """
 
 import asyncio
-import inspect
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -28,47 +27,11 @@ from sre_agent.resources import data_path
 from sre_agent.run import Mode, RunRecord, RunStatus
 from sre_agent.settings import load as load_settings
 from sre_agent.store import Store
+from tests.executor.mortal import Death, Killed, Mortal
 from tests.executor.test_run_under_faults import alert_of
 
 SETTINGS = load_settings({"SRE_AGENT_EVIDENCE_BYTES": "0", "SRE_AGENT_DRAIN_TIMEOUT": "0"})
 EXAMPLES = ("crash-loop-oom", "image-not-found", "node-not-ready")
-
-
-class Killed(BaseException):
-    """The process is gone."""
-
-
-@dataclass(kw_only=True)
-class Death:
-    """Comes at the call of this number, None never; every call has two: before it is made, and when it is done."""
-
-    at: int | None = None
-    calls: list[str] = field(default_factory=list)
-
-    def passes(self, what: str) -> None:
-        self.calls.append(what)
-        if len(self.calls) == self.at:
-            raise Killed(what)
-
-
-class Mortal:
-    """Whatever a run is given, with its death in every asynchronous call, of its parts too."""
-
-    def __init__(self, held: Any, death: Death, path: str) -> None:
-        self._held, self._death, self._path = held, death, path
-
-    def __getattr__(self, name: str) -> Any:
-        found, path = getattr(self._held, name), f"{self._path}.{name}"
-        if inspect.iscoroutinefunction(found):
-
-            async def call(*args: Any, **kwargs: Any) -> Any:
-                self._death.passes(f"before {path}")
-                answer = await found(*args, **kwargs)
-                self._death.passes(f"after {path}")
-                return answer
-
-            return call
-        return Mortal(found, self._death, path) if path in {"store.queue", "store.history", "store.evidence"} else found
 
 
 @dataclass(kw_only=True)
