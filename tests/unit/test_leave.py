@@ -9,6 +9,7 @@ import pytest
 from sre_agent import leave as module
 from sre_agent.leave import SEND_WITHIN, leave_for
 from sre_agent.run import Change
+from sre_agent.stop_switch import StopSwitch
 from sre_agent.store import ActiveRun
 from tests.unit.guard_cases import NOW, change, drain_of
 
@@ -33,9 +34,13 @@ class Answering:
 
 async def asked(monkeypatch: pytest.MonkeyPatch, store: Any, wanted: Change) -> list[timedelta]:
     monkeypatch.setattr(module, "monotonic", lambda: store.seconds)
-    await leave_for(RUN, 7, wanted, store=store, scope="live", open_for=OPEN_FOR, clock=lambda: NOW)()
+    await leave_for(RUN, 7, wanted, store=store, scope="live", open_for=OPEN_FOR, clock=lambda: NOW, switch=released)()
     assert {now for _, now in store.asked} == {NOW}
     return [within for within, _ in store.asked]
+
+
+async def released() -> StopSwitch:
+    return StopSwitch(place="agentic/sre-agent-stop", thrown=False)
 
 
 @pytest.mark.parametrize(
