@@ -23,6 +23,7 @@ READER = "apply k8s/base"
 WRITER = "apply k8s/overlays/auto"
 
 EVENTS = Permission(verb="create", resource=Resource.EVENTS)
+NODES = Permission(verb="list", resource=Resource.NODES)
 SWITCH = Permission(verb="get", resource=Resource.CONFIG_MAPS, name=STOP_SWITCH)
 
 BESIDE_TOOLS: dict[str, tuple[Permission, ...]] = {
@@ -42,6 +43,7 @@ BESIDE_TOOLS: dict[str, tuple[Permission, ...]] = {
         Permission(verb="list", resource=Resource.PODS),
         Permission(verb="list", resource=Resource.REPLICA_SETS),
     ),
+    "counting the nodes that are not Ready": (NODES,),
     "reading the stop switch": (SWITCH,),
     "telling the change in an Event": (EVENTS,),
 }

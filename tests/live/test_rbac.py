@@ -12,7 +12,7 @@ import pytest
 
 from sre_agent.cluster.live import LiveCluster, open_cluster
 from sre_agent.cluster.live.review import may
-from sre_agent.cluster.port import ClusterError
+from sre_agent.cluster.port import ClusterError, Resource
 from sre_agent.doctor.rights import BESIDE_TOOLS, EVENTS, needed_rights
 from sre_agent.objects import Object
 from sre_agent.recorder import alert_with, labels_of_pod, labels_of_workload
@@ -118,11 +118,15 @@ def _namespace_of(permission: Permission) -> str:
 async def outcomes(cluster: LiveCluster, made: dict[str, Object]) -> dict[Scene | str, str]:
     """What became of every scene, and of what a run needs beside its tools."""
     found: dict[Scene | str, str] = {scene: await use(scene, cluster, made) for scene in SCENES}
-    binding, switch, events = BESIDE_TOOLS
+    binding, counting, switch, events = BESIDE_TOOLS
     try:
         found[binding] = str([await bind(alert_with(labels), subject, cluster) for labels, subject in _alerts()])
     except ClusterError as error:
         found[binding] = str(error)
+    try:
+        found[counting] = str(len(await cluster.list(Resource.NODES)))
+    except ClusterError as error:
+        found[counting] = str(error)
     found[switch] = str(await read_switch(cluster, AGENTS_OWN))
     try:
         await cluster.emit_event(_event(made["Deployment/leaky"]))
