@@ -167,13 +167,14 @@ async def test_a_pause_in_the_middle_of_a_drain_leaves_the_rest(store: Store) ->
     assert "paused before it was sent" in (record.steps[-1].reason or "")
 
 
-async def test_a_brake_that_is_met_at_the_intent_refuses_the_step(store: Store) -> None:
+async def test_a_brake_that_is_met_at_the_intent_refuses_the_step(database: str) -> None:
     class Slower(Store):
         async def record_intent(self, *arguments: object, **values: object) -> int:
             raise Braked("namespace-busy", "another run began")
 
     cluster, alerts = namespaces(1)
-    (record,) = await run_all(Slower(store._pool, store._server), cluster, alerts, OOM)
+    async with Slower.open(database) as store:
+        (record,) = await run_all(store, cluster, alerts, OOM)
     assert cluster.asked == []
     assert record.steps[-1].status is StepStatus.REFUSED
     assert (record.status, record.retry_at) == (RunStatus.SUCCEEDED, OOM + MINUTE)
