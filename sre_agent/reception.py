@@ -22,8 +22,8 @@ from sre_agent.store.webhooks import SealedBody, sealed, sealed_body
 SHARED_ALERTS = 2_000
 """Bodies share a commit up to this many alerts: one that is larger has its own."""
 
-IN_THREAD = 8
-"""A body with more alerts is prepared in a thread, so that nobody waits for it on the event loop."""
+IN_THREAD = 16_000
+"""A body with more characters is prepared in a thread, so that nobody waits for it on the event loop."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,7 +62,7 @@ class Reception:
         Raises Unreachable when the store is away; nothing of the body is kept then.
         """
         prepare = self._prepare
-        if len(payload.alerts) > IN_THREAD:
+        if _characters(payload) > IN_THREAD:
             taken, body = await asyncio.to_thread(prepare, payload)
         else:
             taken, body = prepare(payload)
@@ -118,6 +118,12 @@ class Reception:
                 admissions.append(admitted(alert, reason, answer, self._settings))
             if not arrival.done.done():
                 arrival.done.set_result(admissions)
+
+
+def _characters(payload: Payload) -> int:
+    """How much there is to look through."""
+    texts = (text for alert in payload.alerts for held in (alert.labels, alert.annotations) for text in held.items())
+    return sum(len(name) + len(value) for name, value in texts)
 
 
 async def _failure(committing: Coroutine[Any, Any, None]) -> BaseException | None:

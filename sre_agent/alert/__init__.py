@@ -33,6 +33,10 @@ MOST_ALERTS = 50_000
 """The most alerts of one body: several times what a storm has, and what can be stored within a webhook's patience."""
 
 
+LONGEST_TEXT = 2**16
+"""The most characters of a label or an annotation. Looking for secrets in a longer one would hold up everybody else."""
+
+
 class BadPayload(BadInput):
     """The body is no payload. `path` is the JSON path (or the byte) of the fault, `reason` what is wrong there."""
 
@@ -219,6 +223,10 @@ def _string_map(value: Any, path: str) -> dict[str, str]:
     for name, text in value.items():
         if not isinstance(text, str):
             raise Fault(member(path, name), f"{kind_of(text)}, but must be a string")
+        if len(name) > LONGEST_TEXT or len(text) > LONGEST_TEXT:
+            raise Fault(
+                member(path, name[:80]), f"{max(len(name), len(text))} characters; at most {LONGEST_TEXT} are taken"
+            )
         if _unstorable(name) or _unstorable(text):
             raise Fault(member(path, name), "holds a NUL or half a surrogate pair, which is no text")
     return value

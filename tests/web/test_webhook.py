@@ -10,7 +10,7 @@ import pytest
 
 from sre_agent import metrics
 from sre_agent.agent import POSTGRES_DIRECTORY
-from sre_agent.alert import MAX_BYTES, MOST_ALERTS
+from sre_agent.alert import LONGEST_TEXT, MAX_BYTES, MOST_ALERTS
 from sre_agent.embedded_postgres import running
 from sre_agent.incident import IncidentStatus
 from sre_agent.store.book import IncidentFilters
@@ -93,6 +93,14 @@ def _counted() -> dict[str, metrics.Counter]:
             b'{"alerts":[' + b",".join([b"1"] * (MOST_ALERTS + 1)) + b"]}", "$.alerts", id="more alerts than are taken"
         ),
         pytest.param(
+            b'{"alerts":[{"labels":{"a":"%b"}}]}' % (b"x" * 2**20), "$.alerts[0].labels.a", id="a label of a megabyte"
+        ),
+        pytest.param(
+            b'{"alerts":[{"labels":{"%b":""}}]}' % (b"x" * 2**20),
+            f"$.alerts[0].labels.{'x' * 80}",
+            id="a name of a megabyte",
+        ),
+        pytest.param(
             b'{"alerts":[{"labels":{},"startsAt":"99999-01-01T00:00:00Z"}]}',
             "$.alerts[0].startsAt",
             id="a year too far",
@@ -110,8 +118,8 @@ async def test_a_body_that_is_no_payload_is_refused_where_it_is_wrong(server: Se
 @pytest.mark.parametrize(
     "labels",
     [
-        pytest.param({"long": "x" * 2**20}, id="a label of a megabyte"),
-        pytest.param({"long": "é" * 2**19}, id="a label of a megabyte that is not ASCII"),
+        pytest.param({"long": "x" * LONGEST_TEXT}, id="a label as long as may be"),
+        pytest.param({"long": "é" * LONGEST_TEXT}, id="one that is not ASCII"),
         pytest.param({f"label_{number}": "x" for number in range(10_000)}, id="ten thousand labels"),
         pytest.param({"pod": "x" * 10_000}, id="a name that fits no index"),
         pytest.param({"pod": "\u202e\x1b[2J"}, id="characters that hide"),
