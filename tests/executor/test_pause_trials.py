@@ -91,6 +91,7 @@ async def trial(store: Store, run: ActiveRun, dice: random.Random) -> tuple[Busy
             "worker-1",
             wanted.writes,
             within=timedelta(seconds=60),
+            over=lambda _node: None,
             awaited=False,
             settle=settle,
             leave=leave,

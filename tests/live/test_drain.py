@@ -108,6 +108,10 @@ async def given() -> None:
     """Every request may leave."""
 
 
+def never(_node: Object) -> None:
+    """These nodes are Ready and drained all the same."""
+
+
 async def test_a_budget_at_zero_keeps_every_pod_until_the_deadline_and_is_named(
     plane: ControlPlane, cluster: LiveCluster, figure: Callable[[str], None]
 ) -> None:
@@ -116,7 +120,14 @@ async def test_a_budget_at_zero_keeps_every_pod_until_the_deadline_and_is_named(
     pods, deadline, began = running(plane, FROM), 8.0, time.monotonic()
     mark = plane.audit_mark()
     settled = await drain(
-        cluster, FROM, evictions(pods), within=timedelta(seconds=deadline), awaited=True, settle=settle, leave=given
+        cluster,
+        FROM,
+        evictions(pods),
+        within=timedelta(seconds=deadline),
+        over=never,
+        awaited=True,
+        settle=settle,
+        leave=given,
     )
     took = time.monotonic() - began
     figure(
@@ -140,6 +151,7 @@ async def test_a_drain_goes_on_when_the_budget_comes_free(
             FROM,
             evictions(running(plane, FROM)),
             within=timedelta(minutes=2),
+            over=never,
             awaited=True,
             settle=settle,
             leave=given,
@@ -190,6 +202,13 @@ async def _drain(cluster: LiveCluster, node: str) -> None:
     evidence = await read_node(cluster, Target(kind="Node", namespace=None, name=node), datetime.now(UTC))
     pods = [pod for pod in evidence.pods or () if pod["metadata"]["namespace"] == SPACE]
     settled = await drain(
-        cluster, node, evictions(pods), within=timedelta(minutes=5), awaited=True, settle=settle, leave=given
+        cluster,
+        node,
+        evictions(pods),
+        within=timedelta(minutes=5),
+        over=never,
+        awaited=True,
+        settle=settle,
+        leave=given,
     )
     assert {pod.fate for pod in settled} == {Fate.GONE}

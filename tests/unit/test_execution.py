@@ -89,6 +89,8 @@ def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(readback, "PAUSE_SECONDS", 0.0)
 
 
+POD_DELETION = Write(verb=WriteVerb.DELETE, resource=Resource.PODS, namespace="shop", name="cart-1", body={})
+
 PATCHES = [
     pytest.param([None, None], Outcome.DONE, False, 1, id="dry run and write accepted"),
     pytest.param([Refused("quota")], Outcome.FAILED, False, 0, id="the dry run is refused"),
@@ -166,15 +168,18 @@ async def test_each_pod_is_evicted_once_and_counted_as_it_went(
 
 
 @pytest.mark.parametrize(
-    ("made", "kind", "namespace"),
+    ("made", "api_version", "kind", "namespace"),
     [
-        pytest.param(change(), "Deployment", "shop", id="a Deployment, in its namespace"),
-        pytest.param(evictions("cart-1"), "Node", "default", id="a node, in default"),
+        pytest.param(change(), "apps/v1", "Deployment", "shop", id="a Deployment, in its namespace"),
+        pytest.param(change(writes=(POD_DELETION,)), "apps/v1", "Deployment", "shop", id="the Deployment of a pod"),
+        pytest.param(evictions("cart-1"), "v1", "Node", "default", id="a node, in default"),
     ],
 )
-async def test_the_event_names_the_object_and_the_incident(made: Change, kind: str, namespace: str) -> None:
+async def test_the_event_names_the_object_and_the_incident(
+    made: Change, api_version: str, kind: str, namespace: str
+) -> None:
     execution, _ = await executed(Answering([None, None]), made)
     event = event_about(made, execution, 42, NOW)
-    assert event["involvedObject"]["kind"] == kind
+    assert (event["involvedObject"]["apiVersion"], event["involvedObject"]["kind"]) == (api_version, kind)
     assert event["metadata"]["namespace"] == namespace
     assert event["message"] == f"{execution.action} (incident 42)"
