@@ -166,7 +166,8 @@ async def test_a_pause_in_the_middle_of_a_drain_leaves_the_rest(store: Store) ->
     evicted = [write.name for write in cluster.accepted_writes if write.subresource == "eviction"]
     assert len(evicted) == 1
     assert record.action_taken == "cordon_node:worker-3; drain_node:worker-3:evicted=1,left=6"
-    assert "paused before it was sent" in (record.steps[-1].reason or "")
+    left = (record.steps[-1].result or {})["left"]
+    assert [pod["reason"] for pod in left].count("paused before it was sent") == 1
 
 
 async def test_a_change_that_another_process_came_before_is_refused_in_the_guards_words(database: str) -> None:

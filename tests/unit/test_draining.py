@@ -221,7 +221,16 @@ async def test_a_drain_that_is_cancelled_settles_every_pod_first() -> None:
     evictions = [eviction(name) for name in kubelet.answers]
     within = timedelta(minutes=1)
     under_way = asyncio.create_task(
-        drain(kubelet, "worker-1", evictions, within=within, over=drain_over, awaited=True, settle=settle)
+        drain(
+            kubelet,
+            "worker-1",
+            evictions,
+            within=within,
+            over=drain_over,
+            awaited=True,
+            settle=settle,
+            leave=given,
+        )
     )
     await one_settled.wait()
     kubelet.leaving.add("sent")
