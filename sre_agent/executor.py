@@ -25,7 +25,7 @@ from sre_agent.draining import Settled
 from sre_agent.errors import Unreachable
 from sre_agent.event import ErrorRaised, Escalated, Event
 from sre_agent.execution import Execution, cut_off, event_about, execute, outcome_of
-from sre_agent.facts import Ground, Past, PastBrakes, gather, limits
+from sre_agent.facts import Facts, Ground, Past, PastBrakes, gather, gather_again, limits
 from sre_agent.guards.brakes import CALM, refused
 from sre_agent.kept_evidence import RunRecorder
 from sre_agent.leave import leave_for
@@ -33,7 +33,7 @@ from sre_agent.log import get_logger
 from sre_agent.planner.port import Planner
 from sre_agent.resumption import look_back
 from sre_agent.routing import Route, route
-from sre_agent.run import Change, Mode, Outcome, RunRecord, RunStatus, StepRecord, StepStatus, Verdict, worst
+from sre_agent.run import Change, Judgement, Mode, Outcome, RunRecord, RunStatus, StepRecord, StepStatus, Verdict, worst
 from sre_agent.runbook import Runbooks, Step
 from sre_agent.settings import Settings
 from sre_agent.stop_switch import read_switch
@@ -259,12 +259,22 @@ async def _remediate(run: _Run, step: Step, call: ValidatedCall, tool: Remediati
                 try:
                     execution = await _act(run, step, assessment.change)
                 except Braked as braked:
-                    judgements += (refused(braked, run.now()),)
+                    judgements += await _judge_again(run, facts, context, assessment.change, braked)
         if execution is None or not execution.conflict:
             break
     if execution is not None and execution.held is not None:
         judgements += (refused(execution.held, run.now()),)
     return records.judged(step, call, assessment, judgements, execution)
+
+
+async def _judge_again(
+    run: _Run, facts: Facts, context: ToolContext, change: Change, braked: Braked
+) -> tuple[Judgement, ...]:
+    """What speaks against a change that another process came before: what the guards say now, else the brake itself."""
+    latest = await gather_again(facts, context, ground=run.ground, cluster=run.cluster, store=run.store)
+    run.recorder.past(change.target.key, latest.past_actions)
+    run.recorder.brakes(change.target.key, latest.brakes, again=True)
+    return guards.judge(latest, change) or (refused(braked, run.now()),)
 
 
 async def _act(run: _Run, step: Step, change: Change) -> Execution:

@@ -5,7 +5,7 @@ Called by the executor. A fact that could not be read is None, or says so, and t
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import chain
 from uuid import UUID
@@ -126,6 +126,15 @@ async def _standing(context: ToolContext, cluster: Cluster) -> Standing | None:
     from sre_agent.alertmanager import ask  # an HTTP client, which no recording needs
 
     return await ask(context.alert, context.settings)
+
+
+async def gather_again(facts: Facts, context: ToolContext, *, ground: Ground, cluster: Cluster, store: Store) -> Facts:
+    """The same facts with what others have done since. Raises Unreachable where the store is away."""
+    return replace(
+        facts,
+        past_actions=await _past_actions(context, ground, store),
+        brakes=await _brakes(context, ground, cluster, store),
+    )
 
 
 def limits(settings: Settings, actionable: Sequence[str]) -> Limits:

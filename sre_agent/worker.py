@@ -15,7 +15,6 @@ from sre_agent.agent import Service
 from sre_agent.alert import Alert, AlertStatus
 from sre_agent.errors import Unreachable
 from sre_agent.executor import Assignment, run_incident
-from sre_agent.incident import IncidentStatus
 from sre_agent.jobs import SILENCE, JobWorker
 from sre_agent.log import get_logger
 from sre_agent.run import RunRecord
@@ -99,7 +98,7 @@ class RunWorker:
         queued = await service.store.queue.queued(run_id)
         if queued is None:
             return
-        if queued.incident_status is not IncidentStatus.OPEN:
+        if queued.over and not queued.begun:
             await service.store.queue.cancel(run_id, now=_now())
             return
         with contextlib.suppress(LostFence):  # it has ended, or somebody else has it
@@ -120,7 +119,7 @@ def _assignment(queued: QueuedRun) -> Assignment:
     """The run, with the alert as its incident keeps it."""
     alert = Alert(
         index=0,
-        status=AlertStatus.FIRING,
+        status=AlertStatus.RESOLVED if queued.over else AlertStatus.FIRING,
         labels=dict(queued.labels),
         annotations=dict(queued.annotations),
         starts_at=queued.starts_at,

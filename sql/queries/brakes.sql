@@ -36,8 +36,8 @@ on conflict (source) do update
 returning t.at;
 
 -- name: may_send
--- One row always: whether the run is still held by this attempt and its intent young enough, and the pause that lasts
--- longest, if any.
+-- One row always: whether the run is still held by this attempt and its intent young enough, whether what it is about is
+-- over, and the pause that lasts longest, if any.
 select coalesce((
            select true
              from runs r
@@ -46,6 +46,10 @@ select coalesce((
            select a.intended_at > %(now)s - %(within)s
              from actions a
             where a.id = %(action_id)s and a.run_id = %(run_id)s and a.status = 'intended'), false) as current,
+       coalesce((
+           select i.status <> 'open' or is_over(i)
+             from runs r join incidents i on i.id = r.incident_id
+            where r.id = %(run_id)s and i.origin = 'live'), false) as over,
        p.id as pause_id, p.until
   from (values (1)) as always
        left join lateral (

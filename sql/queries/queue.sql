@@ -6,7 +6,8 @@ select incident_id, disposition, run_id
  order by place;
 
 -- name: assignment
-select r.id as run_id, r.incident_id, r.mode, r.finished_at, i.scope, i.status as incident_status,
+select r.id as run_id, r.incident_id, r.mode, r.attempt, r.finished_at, i.scope,
+       i.status <> 'open' or is_over(i) as over,
        i.labels, i.annotations, i.fingerprint, i.latest_starts_at
   from runs r join incidents i on i.id = r.incident_id
  where r.id = %(run_id)s;
@@ -37,7 +38,7 @@ with due as (
       from runs r
       join incidents i on i.id = r.incident_id
      where r.retry_at <= %(now)s and r.finished_at is not null
-       and i.origin = 'live' and i.status = 'open'
+       and i.origin = 'live' and i.status = 'open' and not is_over(i)
        and not exists (select from runs later where later.incident_id = r.incident_id and later.queued_at > r.queued_at)
      order by r.incident_id
      limit 100),

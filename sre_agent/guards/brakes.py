@@ -12,6 +12,7 @@ from sre_agent.run import Change, Judgement, Tells, refusal
 from sre_agent.settings import Settings
 from sre_agent.stop_switch import RULE as STOP_SWITCH
 from sre_agent.store import Braked, BrakeState, Pause, RecentWrite
+from sre_agent.store.brakes import OVER
 from sre_agent.times import duration_text, moment_text
 from sre_agent.tools.node_state import readiness
 
@@ -198,6 +199,8 @@ def drained_until(state: BrakeState, settings: Settings, now: datetime) -> datet
 
 def refused(braked: Braked, now: datetime) -> Judgement:
     """The judgement about a change that met a brake on its way, after every guard had let it pass."""
+    if braked.rule == OVER:
+        return refusal(OVER, braked.reason, "a new firing notification", settled=True)
     look = braked.retry_at or now + (PAUSE_LOOK if braked.rule in _BY_A_PERSON else SOON)
     return refusal(
         braked.rule,

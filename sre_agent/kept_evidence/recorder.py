@@ -94,10 +94,13 @@ class RunRecorder:
         """Records how the alert stood in Alertmanager at the last judgement; None where nobody asked."""
         self._standing = standing
 
-    def brakes(self, target_key: str, state: BrakeState | None) -> None:
-        """Records what brakes rested on when a change of a target was judged."""
+    def brakes(self, target_key: str, state: BrakeState | None, *, again: bool = False) -> None:
+        """Records what brakes rested on when a change of a target was judged; `again`: instead of the last time."""
+        states = self._brakes.setdefault(target_key, [])
+        if again and states:
+            states.pop()
         if state is not None:
-            self._brakes.setdefault(target_key, []).append(state)
+            states.append(state)
 
     def evidence(self, run: RunRecord, *, runbook_sha256: str, settings: Settings) -> KeptEvidence:
         """The finished run's evidence, redacted and within the limit."""

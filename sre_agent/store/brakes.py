@@ -16,6 +16,9 @@ from sre_agent.store.database import Database
 from sre_agent.store.rows import ActiveRun, LostFence
 from sre_agent.store.values import indexed
 
+OVER = "resolved"
+"""The rule by which nothing is sent any more for an incident that is over, or that a person muted."""
+
 TRAFFIC_WINDOW = timedelta(minutes=5)
 """How long what a process said of the API server counts."""
 
@@ -70,6 +73,8 @@ class Brakes:
             raise LostFence(f"run {run.id} was taken over or has ended (attempt {run.attempt} no longer holds it)")
         if not row["current"]:
             raise Braked("late", "it could not be sent in time after it was decided; others may be at work since")
+        if row["over"]:
+            raise Braked(OVER, "the alert was resolved, or a person closed or muted the incident, before it was sent")
         if row["pause_id"] is not None:
             raise Braked("pause", "paused before it was sent", row["until"])
 

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from typing import Any, Self
 from uuid import UUID
 
-from sre_agent.incident import IncidentStatus
 from sre_agent.run import Mode, Outcome
 from sre_agent.store.database import Database
 from sre_agent.store.rows import ActiveRun, Row
@@ -17,14 +16,18 @@ from sre_agent.store.rows import ActiveRun, Row
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class QueuedRun:
-    """A run that somebody is about to take up, and the alert that it is about, as its incident keeps it."""
+    """A run that somebody is about to take up, and the alert that it is about, as its incident keeps it.
+
+    `over`: the alert was resolved, or a person closed or muted the incident. `begun`: somebody was at work on it.
+    """
 
     run_id: UUID
     incident_id: int
     mode: Mode
     scope: str
     ended: bool
-    incident_status: IncidentStatus
+    begun: bool
+    over: bool
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
     fingerprint: str
@@ -38,7 +41,8 @@ class QueuedRun:
             mode=Mode(row["mode"]),
             scope=row["scope"],
             ended=row["finished_at"] is not None,
-            incident_status=IncidentStatus(row["incident_status"]),
+            begun=row["attempt"] > 0,
+            over=row["over"],
             labels=row["labels"],
             annotations=row["annotations"],
             fingerprint=row["fingerprint"],

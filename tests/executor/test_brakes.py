@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import psycopg
@@ -15,10 +16,11 @@ from sre_agent.cluster.port import Traffic, Write
 from sre_agent.event import EventType
 from sre_agent.objects import Object
 from sre_agent.run import RunRecord, RunStatus, StepStatus
-from sre_agent.store import Braked, Store
+from sre_agent.store import ActiveRun, Braked, Store
 from tests.executor import fleet
 from tests.executor.evidence_builders import Faulty, played_again, run_on
 from tests.executor.fleet import namespaces, nodes, queued, run, run_all, time_of
+from tests.store.store_builders import intent, new_action, new_incident, started
 
 MINUTE = timedelta(minutes=1)
 OOM, NODE = time_of("oom-killed"), time_of("node-not-ready")
@@ -164,16 +166,41 @@ async def test_a_pause_in_the_middle_of_a_drain_leaves_the_rest(store: Store) ->
     evicted = [write.name for write in cluster.accepted_writes if write.subresource == "eviction"]
     assert len(evicted) == 1
     assert record.action_taken == "cordon_node:worker-3; drain_node:worker-3:evicted=1,left=6"
-    assert "paused before it was sent" in (record.steps[-1].reason or "")
+    left = (record.steps[-1].result or {})["left"]
+    assert [pod["reason"] for pod in left].count("paused before it was sent") == 1
 
 
-async def test_a_brake_that_is_met_at_the_intent_refuses_the_step(store: Store) -> None:
+async def test_a_change_that_another_process_came_before_is_refused_in_the_guards_words(database: str) -> None:
+    class Rivalled(Store):
+        """Between judgement and intent another run begins to change the namespace."""
+
+        rival: ActiveRun
+
+        async def record_intent(self, run: ActiveRun, *arguments: Any, **values: Any) -> int:
+            await super().record_intent(
+                self.rival, new_action(target_key="Deployment/shop-0/other"), [intent()], **values
+            )
+            return await super().record_intent(run, *arguments, **values)
+
+    cluster, alerts = namespaces(1)
+    async with Rivalled.open(database) as store:
+        store.rival = await started(store, new_incident(dedup_key="rival", runbook_id="RB_OTHER"))
+        (record,) = await run_all(store, cluster, alerts, OOM)
+        assert cluster.asked == []
+        assert record.steps[-1].status is StepStatus.REFUSED
+        assert "is being changed by another run (increase_memory_limit" in (record.steps[-1].reason or "")
+        assert (record.status, record.retry_at) == (RunStatus.SUCCEEDED, OOM + MINUTE)
+        assert (await played_again(store, record))[1] == []
+
+
+async def test_a_brake_that_is_met_at_the_intent_and_over_at_once_refuses_the_step_all_the_same(database: str) -> None:
     class Slower(Store):
-        async def record_intent(self, *arguments: object, **values: object) -> int:
+        async def record_intent(self, *arguments: Any, **values: Any) -> int:
             raise Braked("namespace-busy", "another run began")
 
     cluster, alerts = namespaces(1)
-    (record,) = await run_all(Slower(store._pool, store._server), cluster, alerts, OOM)
+    async with Slower.open(database) as store:
+        (record,) = await run_all(store, cluster, alerts, OOM)
     assert cluster.asked == []
     assert record.steps[-1].status is StepStatus.REFUSED
     assert (record.status, record.retry_at) == (RunStatus.SUCCEEDED, OOM + MINUTE)

@@ -12,6 +12,7 @@ from sre_agent.cluster.port import NotFound, Resource, TooManyRequests, Write
 from sre_agent.draining import Fate, Settled, drain
 from sre_agent.leave import leave_for
 from sre_agent.run import Outcome
+from sre_agent.stop_switch import StopSwitch
 from sre_agent.store import ActiveRun, Store
 from tests.store.store_builders import intended, new_action, started
 from tests.unit.guard_cases import drain_of
@@ -65,7 +66,16 @@ async def trial(store: Store, run: ActiveRun, dice: random.Random) -> tuple[Busy
     cluster, wanted = Busy(dice), drain_of(*(f"pod-{number}" for number in range(PODS)))
     action = new_action(tool="drain_node", target_key="Node//worker-1", value=None)
     action_id = await intended(store, run, action, now=now())
-    leave = leave_for(run, action_id, wanted, store=store, scope="live", open_for=timedelta(minutes=15), clock=now)
+    leave = leave_for(
+        run,
+        action_id,
+        wanted,
+        store=store,
+        scope="live",
+        open_for=timedelta(minutes=15),
+        clock=now,
+        switch=released,
+    )
 
     async def settle(_pod: Settled) -> None:
         return None
@@ -81,6 +91,7 @@ async def trial(store: Store, run: ActiveRun, dice: random.Random) -> tuple[Busy
             "worker-1",
             wanted.writes,
             within=timedelta(seconds=60),
+            over=lambda _node: None,
             awaited=False,
             settle=settle,
             leave=leave,
@@ -90,6 +101,10 @@ async def trial(store: Store, run: ActiveRun, dice: random.Random) -> tuple[Busy
     await store.brakes.resume(by="kim", now=now())
     await store.record_outcome(run, action_id, Outcome.DONE, None, [], now=now())
     return cluster, paused_at, settled
+
+
+async def released() -> StopSwitch:
+    return StopSwitch(place="agentic/sre-agent-stop", thrown=False)
 
 
 def now() -> datetime:

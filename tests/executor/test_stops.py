@@ -115,7 +115,7 @@ async def test_a_switch_that_is_thrown_in_a_drain_ends_the_evictions(
     assert drained.change is not None
     assert len(drained.change.writes) > 1
     assert cluster.evicted == 1
-    assert "stops the agent" in str(drained.result)
+    assert "stops the agent" in str((drained.result or {})["left"])
 
 
 async def test_a_switch_that_says_false_and_one_elsewhere_stop_nothing(store: Store) -> None:

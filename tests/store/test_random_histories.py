@@ -96,7 +96,7 @@ async def test_guards_say_no_exactly_where_the_transaction_would(store: Store) -
             found = {(braked.rule, refused(braked, now).retry_at)}
         else:
             found = set[tuple[str, datetime | None]]()
-            if dice.random() < 0.8:
+            if dice.random() < 0.6:
                 came = dice.choice((Outcome.DONE, Outcome.DONE, Outcome.FAILED))
                 took = dice.choice((0, 0, 3)) * MINUTE
                 await store.record_outcome(run, action_id, came, None, [], now=now + took)
