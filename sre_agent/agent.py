@@ -146,8 +146,16 @@ def load_runbooks(settings: Settings, users: Path | None = None) -> Runbooks:
     return lint.load(data_path("runbooks"), users or settings.runbooks_dir, tools=TOOLS)
 
 
+def load_what_works(settings: Settings) -> tuple[Runbooks, str | None]:
+    """The same, for whoever only looks: where the user's own have a fault, the shipped ones alone, and the fault."""
+    try:
+        return load_runbooks(settings), None
+    except BadInput as error:
+        return lint.load(data_path("runbooks"), None, tools=TOOLS), str(error)
+
+
 def open_shelf(settings: Settings, clock: Callable[[], datetime]) -> RunbookShelf:
-    """The same, for a process that lives long. Raises BadInput with every fault; later ones leave the old in place."""
+    """The runbooks of a process that lives long. Raises BadInput with every fault; later ones leave the old alone."""
     return RunbookShelf(data_path("runbooks"), settings.runbooks_dir, tools=TOOLS, clock=clock)
 
 

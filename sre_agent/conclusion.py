@@ -28,8 +28,9 @@ def conclude(
     steps = run.steps
     failures = [f"{step.step}: {step.reason}" for step in steps if step.status is StepStatus.FAILED]
     unproven = [f"{step.step}: {step.reason}" for step in steps if step.status is StepStatus.UNKNOWN]
-    silent = {Tells.NOBODY, Tells.ONCE} if told_by is not None else {Tells.NOBODY}
-    refusals = [f"{step.step}: {step.reason}" for step in steps if _tells(step) not in {None, *silent}]
+    tells = _run_tells(steps)
+    told = tells is Tells.EACH or (tells is Tells.ONCE and told_by is None)
+    refusals = [f"{step.step}: {step.reason}" for step in steps if told and _tells(step) is not None]
     left = [said for said in (given_up, no_cluster) if said] + unproven + ([] if no_cluster else refusals)
     proposed = [step.change for step in steps if step.status is StepStatus.PROPOSED and step.change]
     taken = _joined(step for step in steps if step.status is StepStatus.DONE and step.change)
@@ -47,7 +48,7 @@ def conclude(
         action_error="; ".join([said for said in (error, given_up) if said] + failures + unproven) or None,
         planned_writes=tuple(write for change in proposed for write in change.writes),
         notes=(
-            *(_put_off(steps, told_by) if status is RunStatus.SUCCEEDED else ()),
+            *(_put_off(tells, told_by) if status is RunStatus.SUCCEEDED else ()),
             *_notes(run, taken, recorded=recorded),
         ),
         escalation="; ".join(left) if status is RunStatus.ESCALATED else None,
@@ -73,6 +74,12 @@ def brake_to_tell(steps: Iterable[StepRecord]) -> str | None:
     return next((entry.rule for step in met for entry in _refusing(step) if entry.tells is Tells.ONCE), None)
 
 
+def _run_tells(steps: Iterable[StepRecord]) -> Tells | None:
+    """Whom a run's refusals are told to: once, if a step says so, else as the first says, on which the others rest."""
+    each = [tells for step in steps if (tells := _tells(step)) is not None]
+    return Tells.ONCE if Tells.ONCE in each else next(iter(each), None)
+
+
 def _tells(step: StepRecord) -> Tells | None:
     """Whom a refusal is told to. None where it leaves no symptom: one of its reasons is that nothing is left to do.
 
@@ -82,7 +89,7 @@ def _tells(step: StepRecord) -> Tells | None:
     if step.status is not StepStatus.REFUSED or any(judgement.settled for judgement in refusing):
         return None
     tells = {judgement.tells for judgement in refusing} or {Tells.EACH}
-    return next(each for each in Tells if each in tells)
+    return next(whom for whom in Tells if whom in tells)
 
 
 def _refusing(step: StepRecord) -> list[Judgement]:
@@ -104,11 +111,11 @@ def _retry_at(steps: Sequence[StepRecord]) -> datetime | None:
     return None
 
 
-def _put_off(steps: Sequence[StepRecord], told_by: int | None) -> tuple[str, ...]:
+def _put_off(tells: Tells | None, told_by: int | None) -> tuple[str, ...]:
     """That nobody was woken because of a brake, and why."""
     if told_by is not None:
         return (f"put off until the brake is over; incident {told_by} escalated for all that met it",)
-    return ("put off until the brake is over",) if any(_tells(step) is Tells.NOBODY for step in steps) else ()
+    return ("put off until the brake is over",) if tells is Tells.NOBODY else ()
 
 
 def _notes(run: RunRecord, taken: str | None, *, recorded: bool) -> tuple[str, ...]:

@@ -1,12 +1,14 @@
 """Carries out the evictions of a drain: asks until each pod may go, is gone, is refused for good, or time is up.
 
 Called by `execution`. Protects the promises of a drain: a pod leaves through the Eviction API or not at all; nothing
-is deleted and nothing forced; no answer is taken for granted; the deadline holds over calls and pauses alike; and no
-try begins without leave.
+is deleted and nothing forced; no answer is taken for granted; the deadline holds over calls and pauses alike; no try
+begins without leave; and what had to wait stays on a node that needs no drain any more.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -26,6 +28,7 @@ from sre_agent.cluster.port import (
 )
 from sre_agent.cluster.readback import LOOKS, Effect, look_up
 from sre_agent.log import get_logger
+from sre_agent.objects import Object
 from sre_agent.store import Braked
 
 AT_ONCE = 10
@@ -34,6 +37,8 @@ POLL_SECONDS = 0.5
 """How often the node's pods are listed while evicted ones terminate."""
 TELL_SECONDS = 10.0
 """How often a long drain says how far it is."""
+NODE_SECONDS = 1.0
+"""How old a look at the node may be that lets an eviction be sent again."""
 RETRY_SECONDS = 5.0
 """The pause after an answer that may change and does not say when: kubectl's."""
 
@@ -84,6 +89,7 @@ class Settled:
 Settle = Callable[[Settled], Awaitable[None]]
 Leave = Callable[[], Awaitable[None]]
 """Asked right before a request that changes something: returns, or raises Braked, or what ends everything."""
+Over = Callable[[Object], str | None]
 
 
 @dataclass(kw_only=True, slots=True)
@@ -92,10 +98,14 @@ class _Drain:
     node: str
     evictions: list[_Eviction]
     patient: bool
+    over: Over
     awaited: bool
     settle: Settle
     leave: Leave
     slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
+    looking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    looked_at: float = -float("inf")
+    ended: str | None = None
 
 
 async def drain(
@@ -104,22 +114,25 @@ async def drain(
     evictions: Iterable[Write],
     *,
     within: timedelta,
+    over: Over,
     awaited: bool,
     settle: Settle,
     leave: Leave,
 ) -> list[Settled]:
     """Evicts pods of one node and returns what became of each, in the given order. Never raises ClusterError.
 
-    With `within` of 0 each eviction is sent once and nothing is waited for: a recording cannot heal. `awaited`:
+    With `within` of 0 each eviction is sent once and nothing is waited for: a recording cannot heal. `over` says of the
+    node why nothing more shall leave it; it is asked before an eviction is sent again. `awaited`:
     whether evicted pods are waited for until they are gone, which an unreachable kubelet cannot do. `settle` is told
     each pod as soon as its eviction is decided, and `leave` asked before each try: what they raise ends the drain, but
-    for Braked, after which the pod stays.
+    for Braked, after which the pod stays. A cancelled drain decides what is open as at the deadline before it ends.
     """
     run = _Drain(
         cluster=cluster,
         node=node,
         evictions=[_Eviction(write=write) for write in evictions],
         patient=within > timedelta(0),
+        over=over,
         awaited=awaited and within > timedelta(0),
         settle=settle,
         leave=leave,
@@ -142,7 +155,10 @@ async def _until(run: _Drain, within: timedelta) -> None:
             if run.awaited:
                 group.create_task(_await_gone(run))
     except TimeoutError:
-        await asyncio.gather(*(_close(run, eviction) for eviction in run.evictions))
+        await _close_all(run, "the deadline")
+    except asyncio.CancelledError:
+        await _close_all(run, "the interruption")
+        raise
     except BaseExceptionGroup as failed:  # what `settle` or `leave` raised, as it raised it
         raise failed.exceptions[0] from None
     finally:
@@ -158,6 +174,9 @@ async def _evict(run: _Drain, eviction: _Eviction) -> None:
         elif eviction.fate is Fate.ASKED:
             await asyncio.sleep(pause)
             await _look_again(run, eviction)
+            if eviction.fate is Fate.ASKED and (ended := await _look_at_node(run)):
+                eviction.fate = Fate.STAYS
+                eviction.reason = f"{ended}; before, {eviction.reason}"
     await _settle(run, eviction)
 
 
@@ -217,6 +236,16 @@ async def _look_again(run: _Drain, eviction: _Eviction) -> None:
         eviction.fate = Fate.EVICTED
 
 
+async def _look_at_node(run: _Drain) -> str | None:
+    """Why the drain is over, None while it is not or nobody can tell. All pods that wait share one look."""
+    async with run.looking:
+        if run.ended is None and time.monotonic() - run.looked_at >= NODE_SECONDS:
+            run.looked_at = time.monotonic()
+            with suppress(ClusterError):
+                run.ended = run.over(await run.cluster.get(Resource.NODES, None, run.node))
+    return run.ended
+
+
 async def _await_gone(run: _Drain) -> None:
     """Lists the node's pods until every pod is decided and each evicted one is gone."""
     while any(eviction.fate in {Fate.ASKED, Fate.EVICTED} for eviction in run.evictions):
@@ -236,13 +265,17 @@ async def _await_gone(run: _Drain) -> None:
                 eviction.fate = Fate.GONE
 
 
-async def _close(run: _Drain, eviction: _Eviction) -> None:
-    """What is open when time is up: an eviction on its way is looked up once, any other stays with its last answer."""
+async def _close_all(run: _Drain, end: str) -> None:
+    await asyncio.gather(*(_close(run, eviction, end) for eviction in run.evictions))
+
+
+async def _close(run: _Drain, eviction: _Eviction, end: str) -> None:
+    """What is open at the end: an eviction on its way is looked up once, any other stays with its last answer."""
     if eviction.fate is Fate.ASKED and eviction.in_flight:
-        await _look_up(run, eviction, "the deadline came before the answer", looks=1)
+        await _look_up(run, eviction, f"{end} came before the answer", looks=1)
     elif eviction.fate is Fate.ASKED:
         eviction.fate = Fate.STAYS
-        eviction.reason = f"until the deadline: {eviction.reason or 'not asked'}"
+        eviction.reason = f"until {end}: {eviction.reason or 'not asked'}"
     await _settle(run, eviction)
 
 

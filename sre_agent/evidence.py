@@ -1,12 +1,12 @@
 """What was read of the cluster about one target, at one moment: the objects that tools and guards judge.
 
 Read by `read_workload` and `read_node` right before a judgement; pure code works on the result. A part that could
-not be read (forbidden, unreachable) is None, and whoever needs it must say no; an empty tuple means it was read
-and nothing is there.
+not be read (forbidden, unreachable), or that the tool does not look at, is None, and whoever needs it must say no; an
+empty tuple means it was read and nothing is there.
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -87,23 +87,30 @@ class NodeEvidence:
 
 
 Evidence = WorkloadEvidence | NodeEvidence
+Kinds = Set[Resource]
+
+EVERYTHING: Kinds = frozenset(Resource)
+CONTROLLERS = (Resource.REPLICA_SETS, Resource.STATEFUL_SETS, Resource.JOBS)
+"""What may hold the pods of a node that a drain moves, in the order in which they are read."""
 
 
-async def read_workload(cluster: Cluster, target: Target, now: datetime) -> WorkloadEvidence:
-    """Reads everything about a workload target with few requests, at once.
+async def read_workload(
+    cluster: Cluster, target: Target, now: datetime, *, looks: Kinds = EVERYTHING
+) -> WorkloadEvidence:
+    """Reads a workload target and what surrounds it with few requests, at once.
 
-    Raises ClusterError where pod, controller or pods cannot be read: without them there is nothing to judge.
-    Everything around them is None where it cannot be read.
+    Raises ClusterError where controller or pods cannot be read: without them there is nothing to judge. Everything
+    around them is None where it cannot be read; what surrounds the pod also where its kind is not among `looks`.
     """
     if target.namespace is None:
         raise ValueError(f"{target.key} is not a workload: it has no namespace")
     space = target.namespace
-    pod, controller, every_pod, every_set = await asyncio.gather(
-        _bound(cluster, Resource.PODS, space, target.pod, target.pod_uid),
+    controller, every_pod, every_set = await asyncio.gather(
         _controller(cluster, target),
         cluster.list(Resource.PODS, space),
         cluster.list(Resource.REPLICA_SETS, space) if target.kind == "Deployment" else _nothing(),
     )
+    pod = next((entry for entry in every_pod if name(entry) == target.pod and uid(entry) == target.pod_uid), None)
     replica_sets = newest_revision_first(entry for entry in every_set if controlled_by(entry, target.uid))
     owners = [target.uid, *(uid(entry) for entry in replica_sets)]
     pods = [entry for entry in every_pod if any(controlled_by(entry, owner) for owner in owners)]
@@ -111,15 +118,15 @@ async def read_workload(cluster: Cluster, target: Target, now: datetime) -> Work
         pods = [pod]
     events, quotas, limit_ranges, autoscalers, vertical_autoscalers = await asyncio.gather(
         _events_or_none(cluster, space, pod),
-        _list_or_none(cluster, Resource.RESOURCE_QUOTAS, space),
-        _list_or_none(cluster, Resource.LIMIT_RANGES, space),
-        _list_or_none(cluster, Resource.HORIZONTAL_POD_AUTOSCALERS, space),
-        _list_or_none(cluster, Resource.VERTICAL_POD_AUTOSCALERS, space),
+        _list_or_none(cluster, Resource.RESOURCE_QUOTAS, space, looks),
+        _list_or_none(cluster, Resource.LIMIT_RANGES, space, looks),
+        _list_or_none(cluster, Resource.HORIZONTAL_POD_AUTOSCALERS, space, looks),
+        _list_or_none(cluster, Resource.VERTICAL_POD_AUTOSCALERS, space, looks),
     )
     node, space_object, metrics = await asyncio.gather(
-        _get_or_none(cluster, Resource.NODES, None, (pod or {}).get("spec", {}).get("nodeName")),
-        _get_or_none(cluster, Resource.NAMESPACES, None, space),
-        _get_or_none(cluster, Resource.POD_METRICS, space, target.pod),
+        _get_or_none(cluster, Resource.NODES, None, (pod or {}).get("spec", {}).get("nodeName"), looks),
+        _get_or_none(cluster, Resource.NAMESPACES, None, space, looks),
+        _get_or_none(cluster, Resource.POD_METRICS, space, target.pod, looks),
     )
     return WorkloadEvidence(
         target=target,
@@ -137,8 +144,19 @@ async def read_workload(cluster: Cluster, target: Target, now: datetime) -> Work
         autoscalers=autoscalers,
         vertical_autoscalers=vertical_autoscalers,
         metrics=metrics,
-        metrics_served=True if metrics else await _metrics_served(cluster, space),
+        metrics_served=True if metrics else await _metrics_served(cluster, space, looks),
     )
+
+
+async def read_pod(cluster: Cluster, target: Target) -> tuple[Object | None, tuple[Object, ...] | None]:
+    """The bound pod alone, None when it is gone, and its Events, None where they cannot be read.
+
+    Raises ClusterError where the pod cannot be read.
+    """
+    if target.namespace is None:
+        raise ValueError(f"{target.key} is not a workload: it has no namespace")
+    pod = await _bound(cluster, Resource.PODS, target.namespace, target.pod, target.pod_uid)
+    return pod, await _events_or_none(cluster, target.namespace, pod)
 
 
 def _selected(controller: Object | None, every_pod: list[Object], known: list[Object]) -> Iterator[Object]:
@@ -147,10 +165,10 @@ def _selected(controller: Object | None, every_pod: list[Object], known: list[Ob
     return (pod for pod in every_pod if name(pod) not in names and matches(selector, labels(pod)))
 
 
-async def _metrics_served(cluster: Cluster, space: str) -> bool | None:
+async def _metrics_served(cluster: Cluster, space: str, looks: Kinds) -> bool | None:
     """Whether there are PodMetrics of any pod, None where they cannot be listed; the namespace is asked first."""
-    near = await _list_or_none(cluster, Resource.POD_METRICS, space)
-    anywhere = near or await _list_or_none(cluster, Resource.POD_METRICS)
+    near = await _list_or_none(cluster, Resource.POD_METRICS, space, looks)
+    anywhere = near or await _list_or_none(cluster, Resource.POD_METRICS, None, looks)
     return None if anywhere is None else bool(anywhere)
 
 
@@ -199,8 +217,12 @@ async def _events_or_none(cluster: Cluster, space: str, pod: Object | None) -> t
         return None
 
 
-async def _get_or_none(cluster: Cluster, resource: Resource, space: str | None, wanted: str | None) -> Object | None:
+async def _get_or_none(
+    cluster: Cluster, resource: Resource, space: str | None, wanted: str | None, looks: Kinds
+) -> Object | None:
     """One object; {} where there is none, None where it cannot be read."""
+    if resource not in looks:
+        return None
     if wanted is None:
         return {}
     try:
@@ -211,17 +233,19 @@ async def _get_or_none(cluster: Cluster, resource: Resource, space: str | None, 
         return None
 
 
-async def read_node(cluster: Cluster, target: Target, now: datetime) -> NodeEvidence:
+async def read_node(cluster: Cluster, target: Target, now: datetime, *, looks: Kinds = EVERYTHING) -> NodeEvidence:
     """Reads everything about a node target with few requests: at most eight, four of them at once.
 
-    A part that cannot be read is None. `node` None means that there is no such node: where the nodes can neither
-    be listed nor this one be read, ClusterError is raised.
+    A part that cannot be read, or is of no kind among `looks`, is None. `node` None means that there is no such node:
+    where the nodes can neither be listed nor this one be read, ClusterError is raised. Who looks at no controllers
+    gets the pods of this node alone.
     """
+    here = {"spec.nodeName": target.name} if looks.isdisjoint(CONTROLLERS) else None
     nodes, pods, budgets, daemon_sets = await asyncio.gather(
-        _list_or_none(cluster, Resource.NODES),
-        _list_or_none(cluster, Resource.PODS),
-        _list_or_none(cluster, Resource.POD_DISRUPTION_BUDGETS),
-        _list_or_none(cluster, Resource.DAEMON_SETS),
+        _list_or_none(cluster, Resource.NODES, None, looks),
+        _list_or_none(cluster, Resource.PODS, None, looks, here),
+        _list_or_none(cluster, Resource.POD_DISRUPTION_BUDGETS, None, looks),
+        _list_or_none(cluster, Resource.DAEMON_SETS, None, looks),
     )
     own_pods = None
     if pods is not None:
@@ -232,22 +256,26 @@ async def read_node(cluster: Cluster, target: Target, now: datetime) -> NodeEvid
         node=await _node(cluster, target.name, nodes),
         nodes=nodes,
         pods=own_pods,
-        workload_pods=pods,
+        workload_pods=None if here else pods,
         daemon_sets=None if daemon_sets is None else {(namespace(obj), name(obj)): obj for obj in daemon_sets},
-        controllers=None if own_pods is None else await _controllers(cluster, own_pods),
+        controllers=None if own_pods is None or here else await _controllers(cluster, own_pods),
         budgets=budgets,
     )
 
 
 async def read_nodes(cluster: Cluster) -> tuple[Object, ...] | None:
     """All nodes of the cluster, None where they cannot be read."""
-    return await _list_or_none(cluster, Resource.NODES)
+    return await _list_or_none(cluster, Resource.NODES, None, frozenset({Resource.NODES}))
 
 
-async def _list_or_none(cluster: Cluster, resource: Resource, space: str | None = None) -> tuple[Object, ...] | None:
+async def _list_or_none(
+    cluster: Cluster, resource: Resource, space: str | None, looks: Kinds, fields: dict[str, str] | None = None
+) -> tuple[Object, ...] | None:
     """All objects of a kind in one namespace or in all, None where they cannot be read."""
+    if resource not in looks:
+        return None
     try:
-        return tuple(await cluster.list(resource, space))
+        return tuple(await cluster.list(resource, space, fields=fields))
     except ClusterError:
         return None
 
@@ -266,10 +294,10 @@ async def _controllers(cluster: Cluster, pods: tuple[Object, ...]) -> dict[tuple
     """All objects of the kinds that control some of these pods, None where one kind cannot be read."""
     kinds = {str(owner.get("kind")) for owner in map(controller_of, pods) if owner is not None}
     found: dict[tuple[str, str, str], Object] = {}
-    for resource in (Resource.REPLICA_SETS, Resource.STATEFUL_SETS, Resource.JOBS):
+    for resource in CONTROLLERS:
         if resource.kind not in kinds:
             continue
-        controllers = await _list_or_none(cluster, resource)
+        controllers = await _list_or_none(cluster, resource, None, EVERYTHING)
         if controllers is None:
             return None
         found |= {(resource.kind, namespace(obj), name(obj)): obj for obj in controllers}

@@ -4,11 +4,13 @@ Called by the executor after the intent is committed. Protects the rule that wha
 failed (nothing changed) or unknown, after looking it up.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sre_agent.cluster.port import (
     BARRIERS,
+    RESOURCE_OF_KIND,
     Cluster,
     ClusterError,
     Conflict,
@@ -20,7 +22,7 @@ from sre_agent.draining import Fate, Leave, Settle, Settled, drain
 from sre_agent.objects import Object
 from sre_agent.run import Change, Outcome
 from sre_agent.store import Braked
-from sre_agent.tools.drain import drained_action
+from sre_agent.tools.drain import drain_over, drained_action
 
 EVENT_REASON = "SreAgentRemediation"
 
@@ -29,15 +31,17 @@ EVENT_REASON = "SreAgentRemediation"
 class Execution:
     """What became of a change. `action` is what was really done, `writes` what the cluster accepted, in order.
 
-    `conflict` says that somebody else changed the object first: nothing was written, judge again. `barred` says that
-    the cluster could not be reached or does not allow it: no other try helps before a person does. `held` is the brake
-    that came on before anything was sent.
+    `detail` says why it is not done, or what is still to be awaited; `stayed` are the pods that a drain could not
+    evict, with the reasons. `conflict` says that somebody else changed the object first: nothing was written, judge
+    again. `barred` says that the cluster could not be reached or does not allow it: no other try helps before a person
+    does. `held` is the brake that came on before anything was sent.
     """
 
     outcome: Outcome
     action: str
     writes: tuple[Write, ...]
     detail: str | None = None
+    stayed: tuple[Settled, ...] = ()
     conflict: bool = False
     barred: bool = False
     held: Braked | None = None
@@ -59,7 +63,7 @@ async def _write(cluster: Cluster, change: Change, leave: Leave) -> Execution:
     """The one write of a change, after its dry run. A dry run changes nothing, whatever becomes of its answer."""
     (write,) = change.writes
     try:
-        await cluster.write(write, dry_run=True)
+        foreseen = await cluster.write(write, dry_run=True)
     except ClusterError as error:
         return _failed(change, error)
     try:
@@ -69,7 +73,7 @@ async def _write(cluster: Cluster, change: Change, leave: Leave) -> Execution:
     try:
         await cluster.write(write)
     except UnknownOutcome as error:
-        return await _looked_up(cluster, change, write, error)
+        return await _looked_up(cluster, change, write, foreseen, error)
     except ClusterError as error:
         return _failed(change, error)
     return Execution(outcome=Outcome.DONE, action=change.action, writes=(write,))
@@ -86,9 +90,11 @@ def _failed(change: Change, error: ClusterError) -> Execution:
     )
 
 
-async def _looked_up(cluster: Cluster, change: Change, write: Write, error: UnknownOutcome) -> Execution:
+async def _looked_up(
+    cluster: Cluster, change: Change, write: Write, foreseen: Object, error: UnknownOutcome
+) -> Execution:
     """No answer came: the object says what became of the write, or nobody knows. It is not sent again."""
-    effect = await look_up(cluster, write)
+    effect = await look_up(cluster, write, foreseen=foreseen)
     detail = f"{error}; read back: it {effect}"
     if effect is Effect.TOOK:
         return Execution(outcome=Outcome.DONE, action=change.action, writes=(write,), detail=detail)
@@ -103,25 +109,41 @@ async def _evict(cluster: Cluster, change: Change, patience: timedelta, settle: 
         change.target.name,
         change.writes,
         within=patience,
+        over=drain_over,
         awaited=change.awaited,
         settle=settle,
         leave=leave,
     )
+    return _drained(change, settled, waited=change.awaited and bool(patience))
+
+
+def cut_off(change: Change, settled: Sequence[Settled]) -> Execution:
+    """A change that was interrupted while it was sent: a drain has settled its pods, of anything else nobody knows."""
+    if change.evicts:
+        return replace(_drained(change, settled, waited=False), detail="the rest was not asked any more")
+    detail = "no answer had come, it may have been done"
+    return Execution(outcome=Outcome.UNKNOWN, action=change.action, writes=(), detail=detail)
+
+
+def _drained(change: Change, settled: Sequence[Settled], *, waited: bool) -> Execution:
+    """What became of a drain. `waited`: whether pods that are there still should have gone by now."""
     accepted = tuple(pod.write for pod in settled if pod.accepted)
     stayed = [pod for pod in settled if pod.fate is Fate.STAYS]
     unknown = [pod for pod in settled if pod.fate is Fate.UNKNOWN]
-    lingering = [pod for pod in settled if pod.fate is Fate.EVICTED] if change.awaited and patience else []
+    lingering = [pod for pod in settled if pod.fate is Fate.EVICTED and waited]
     if unknown:
         outcome = Outcome.UNKNOWN
     elif stayed and not accepted:
         outcome = Outcome.FAILED
     else:
         outcome = Outcome.DONE
+    said = lingering if outcome is Outcome.DONE else [*unknown, *stayed, *lingering]
     return Execution(
         outcome=outcome,
         action=drained_action(change.target.name, len(accepted), change.leaves + len(stayed) + len(unknown)),
         writes=accepted,
-        detail="; ".join(f"{pod.pod}: {pod.reason}" for pod in [*unknown, *stayed, *lingering]) or None,
+        detail="; ".join(f"{pod.pod}: {pod.reason}" for pod in said) or None,
+        stayed=(*stayed, *unknown),
         held=next((pod.held for pod in stayed if pod.held), None) if outcome is Outcome.FAILED else None,
     )
 
@@ -137,14 +159,13 @@ def event_about(change: Change, execution: Execution, incident_id: int | None, n
     """The Kubernetes Event on the changed object, so that `kubectl describe` shows what the agent did."""
     moment = now.strftime("%Y-%m-%dT%H:%M:%SZ")
     target = change.target
-    api_version = change.writes[0].resource.api_version if target.kind != "Node" else "v1"
     namespace = target.namespace or "default"
     return {
         "apiVersion": "v1",
         "kind": "Event",
         "metadata": {"generateName": f"{target.name}.", "namespace": namespace},
         "involvedObject": {
-            "apiVersion": api_version,
+            "apiVersion": RESOURCE_OF_KIND[target.kind].api_version,
             "kind": target.kind,
             "name": target.name,
             "namespace": target.namespace,

@@ -24,7 +24,7 @@ from sre_agent.conclusion import brake_to_tell, conclude, summary
 from sre_agent.draining import Settled
 from sre_agent.errors import Unreachable
 from sre_agent.event import ErrorRaised, Escalated, Event
-from sre_agent.execution import Execution, event_about, execute, outcome_of
+from sre_agent.execution import Execution, cut_off, event_about, execute, outcome_of
 from sre_agent.facts import Ground, Past, PastBrakes, gather, limits
 from sre_agent.guards.brakes import CALM, refused
 from sre_agent.kept_evidence import RunRecorder
@@ -36,6 +36,7 @@ from sre_agent.routing import Route, route
 from sre_agent.run import Change, Mode, Outcome, RunRecord, RunStatus, StepRecord, StepStatus, Verdict, worst
 from sre_agent.runbook import Runbooks, Step
 from sre_agent.settings import Settings
+from sre_agent.stop_switch import read_switch
 from sre_agent.store import ActiveRun, Braked, LostFence, Store
 from sre_agent.store.history_rows import Surroundings
 from sre_agent.target import Target, Unbound, bind
@@ -57,7 +58,7 @@ class Assignment:
     """A queued run and what it is about. `scope` separates the cool-downs of a replay from all others.
 
     `past` and `past_brakes` are what had been done before a stored run that is played again, and what held it;
-    `standing` is how its alert stood then.
+    `standing` is how its alert stood then. With `returns` somebody else takes the run up where this one is interrupted.
     """
 
     run_id: UUID
@@ -68,6 +69,7 @@ class Assignment:
     past: Past | None = None
     standing: Standing | None = None
     past_brakes: PastBrakes | None = None
+    returns: bool = False
 
 
 @dataclass(kw_only=True, slots=True)
@@ -140,12 +142,12 @@ async def run_incident(
             await _walk(run)
     except (LostFence, Unreachable):
         raise
-    except asyncio.CancelledError:
-        await asyncio.shield(store.queue.hand_back(run.active))
-        raise
     except ClusterError as error:
         run.error = f"what the alert is about could not be looked up: {error}"
         run.barred |= isinstance(error, BARRIERS)
+    except asyncio.CancelledError:
+        await (store.queue.hand_back(run.active) if assignment.returns else _cut_short(run))
+        raise
     except Exception as error:  # the run's border: an unforeseen error ends this run, not the worker
         log.exception("run.crashed", run_id=str(assignment.run_id))
         run.error = f"{type(error).__name__}: {error}"
@@ -238,10 +240,12 @@ async def _remediate(run: _Run, step: Step, call: ValidatedCall, tool: Remediati
         facts = await gather(
             context,
             step=step,
+            tool=tool,
             mode=run.assignment.mode,
             ground=run.ground,
             cluster=run.cluster,
             store=run.store,
+            clock=run.clock,
         )
         run.recorder.past(call.target.key, facts.past_actions)
         run.recorder.brakes(call.target.key, facts.brakes)
@@ -288,9 +292,12 @@ async def _act(run: _Run, step: Step, change: Change) -> Execution:
         scope=run.assignment.scope,
         open_for=held_to.open_for,
         clock=run.now,
+        switch=partial(read_switch, run.cluster, run.settings.agent_namespace),
     )
+    settled: list[Settled] = []
 
     async def settle(pod: Settled) -> None:
+        settled.append(pod)
         await run.store.settle_eviction(
             action_id,
             namespace=pod.write.namespace or "",
@@ -301,7 +308,21 @@ async def _act(run: _Run, step: Step, change: Change) -> Execution:
         )
 
     patience = timedelta(0) if run.cluster.recorded else run.settings.drain_timeout
-    execution = await execute(run.cluster, change, patience=patience, settle=settle, leave=leave)
+    try:
+        execution = await execute(run.cluster, change, patience=patience, settle=settle, leave=leave)
+    except asyncio.CancelledError:
+        if not run.assignment.returns:  # whoever takes it up again looks for itself what became of it
+            execution = cut_off(change, settled)
+            run.error = f"{execution.action}: {execution.detail}"
+            await _keep_outcome(run, action_id, execution)
+        raise
+    await _keep_outcome(run, action_id, execution)
+    if execution.outcome is Outcome.DONE:
+        await _tell_cluster(run, change, execution)
+    return execution
+
+
+async def _keep_outcome(run: _Run, action_id: int, execution: Execution) -> None:
     run.writes.extend(execution.writes)
     run.barred |= execution.barred
     await run.store.record_outcome(
@@ -312,9 +333,6 @@ async def _act(run: _Run, step: Step, change: Change) -> Execution:
         [records.outcome(action_id, execution)],
         now=run.clock(),
     )
-    if execution.outcome is Outcome.DONE:
-        await _tell_cluster(run, change, execution)
-    return execution
 
 
 async def _tell_cluster(run: _Run, change: Change, execution: Execution) -> None:
@@ -324,6 +342,16 @@ async def _tell_cluster(run: _Run, change: Change, execution: Execution) -> None
         await run.cluster.emit_event(event)
     except ClusterError as error:
         log.event("cluster.event_failed", action=execution.action, error=str(error))
+
+
+async def _cut_short(run: _Run) -> None:
+    """Whoever waited for the run no longer does: the incident keeps how far it came, and can have another run."""
+    at = next((step.name for step in run.route.runbook.workflow[len(run.steps) :]), "the end")
+    run.error = f"interrupted at {at}" + (f": {run.error}" if run.error else "")
+    run.unsaved.append(Event(payload=ErrorRaised(where="run", error=run.error)))
+    await _finish(run)
+    await write_up(run.store, run.assignment.incident_id, run.around or Surroundings(), now=run.clock())
+    log.warning("run.interrupted", incident_id=run.assignment.incident_id, error=run.error)
 
 
 async def _finish(run: _Run) -> RunRecord:

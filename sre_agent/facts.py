@@ -5,14 +5,14 @@ Called by the executor. A fact that could not be read is None, or says so, and t
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import chain
 from uuid import UUID
 
 from sre_agent.alert import Alert
 from sre_agent.alert.standing import Standing
-from sre_agent.cluster.port import Cluster, Unavailable
+from sre_agent.cluster.port import Clock, Cluster, Unavailable
 from sre_agent.evidence import Evidence, NodeEvidence, read_node, read_nodes, read_workload
 from sre_agent.objects import Object
 from sre_agent.run import Mode, StepRecord
@@ -22,7 +22,7 @@ from sre_agent.stop_switch import StopSwitch, read_switch
 from sre_agent.store import BrakeState, Limits, PastAction, Store
 from sre_agent.store.connection import NotPermitted
 from sre_agent.target import Target
-from sre_agent.tools.types import ToolContext
+from sre_agent.tools.types import RemediationTool, ToolContext
 
 Past = Mapping[str, Sequence[PastAction]]
 """What had been done before a stored run that is played again, by target key; of another target nothing is known."""
@@ -40,10 +40,10 @@ OPEN_MARGIN = timedelta(minutes=10)
 class Facts:
     """Everything a guard may use to judge one change.
 
-    `mode` is the mode that was asked for, before any policy. `past_actions` are this scope's actions on the same
-    object, newest first, unknown ones included, and those that were cut off but for this run's own: it looks them up
-    and goes on. `nodes` are all nodes of the cluster. `earlier` are the records of this run's steps so far. `standing`
-    is None where Alertmanager is not asked.
+    `now` is when all had been read; the evidence says when its reading began. `mode` is the mode that was asked for,
+    before any policy. `past_actions` are this scope's actions on the same object, newest first, unknown ones included,
+    and those that were cut off but for this run's own: it looks them up and goes on. `nodes` are all nodes of the
+    cluster. `earlier` are the records of this run's steps so far. `standing` is None where Alertmanager is not asked.
     """
 
     now: datetime
@@ -79,11 +79,22 @@ class Ground:
 
 
 async def gather(
-    context: ToolContext, *, step: Step, mode: Mode, ground: Ground, cluster: Cluster, store: Store
+    context: ToolContext,
+    *,
+    step: Step,
+    tool: RemediationTool,
+    mode: Mode,
+    ground: Ground,
+    cluster: Cluster,
+    store: Store,
+    clock: Clock,
 ) -> Facts:
-    """Reads everything once, what stops the agent last. Raises ClusterError, or Unreachable where the store is away."""
+    """Reads once everything that the tool and the guards judge, what stops the agent last.
+
+    Raises ClusterError, or Unreachable where the store is away.
+    """
     read = read_node if context.target.kind == "Node" else read_workload
-    evidence = await read(cluster, context.target, context.now)
+    evidence = await read(cluster, context.target, context.now, looks=tool.looks(context.alert))
     nodes = evidence.nodes if isinstance(evidence, NodeEvidence) else await read_nodes(cluster)
     past_actions = await _past_actions(context, ground, store)
     brakes = await _brakes(context, ground, cluster, store)
@@ -91,7 +102,7 @@ async def gather(
         read_switch(cluster, context.settings.agent_namespace), _standing(context, cluster)
     )
     return Facts(
-        now=context.now,
+        now=clock(),
         settings=context.settings,
         mode=mode,
         alert=context.alert,
@@ -149,8 +160,7 @@ async def _brakes(context: ToolContext, ground: Ground, cluster: Cluster, store:
         )
     except NotPermitted:
         return None
-    others = tuple(write for write in state.writes if not (write.open and write.run_id == ground.run_id))
-    return replace(state, writes=others)
+    return state.apart_from(ground.run_id, context.target.key)
 
 
 async def _past_actions(context: ToolContext, ground: Ground, store: Store) -> tuple[PastAction, ...]:

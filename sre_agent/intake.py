@@ -45,11 +45,16 @@ class Admission:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sender:
-    """Whose alerts these are: live ones share the scope `live`, every replay has a scope of its own."""
+    """Whose alerts these are: live ones share the scope `live`, every replay has a scope of its own.
+
+    `by_hand`: a person asks for these runs. None is left out then because the last one ended a short while ago; what
+    that one changed is for the guards to remember.
+    """
 
     origin: Origin
     scope: str
     mode: Mode
+    by_hand: bool = False
 
 
 async def receive(
@@ -129,7 +134,12 @@ async def _admit(
     alert: Alert, sender: Sender, store: Store, runbooks: Runbooks, settings: Settings, now: datetime
 ) -> Admission:
     new = _new_incident(alert, sender, runbooks, settings)
-    receipt = await store.receive(new, _received(alert, settings), now=now, cooldown=settings.cooldown)
+    receipt = await store.receive(
+        new,
+        _received(alert, settings),
+        now=now,
+        cooldown=timedelta(0) if sender.by_hand else settings.cooldown,
+    )
     return Admission(
         alert=alert,
         incident_id=receipt.incident_id,
@@ -227,7 +237,7 @@ def _why(receipt: Receipt, key: str, cooldown: timedelta) -> str:
         case Disposition.OPENED:
             return f"opened {incident}"
         case Disposition.REQUEUED:
-            return f"joined {incident}: its cool-down is over, looking again"
+            return f"joined {incident}: looking again"
         case Disposition.JOINED:
             pause = duration_text(cooldown)
             return f"joined {incident}: the same problem, whose last run ended less than {pause} ago"

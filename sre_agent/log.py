@@ -65,6 +65,11 @@ def configure(level: str, *, json_lines: bool, stream: TextIO) -> None:
     logging.getLogger(ROOT).setLevel(level)
 
 
+def follow(module: str) -> None:
+    """Lets one module of ours tell its events, whatever the level of the others."""
+    logging.getLogger(module).setLevel(logging.INFO)
+
+
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
     """The redacted fields as JSON values. What JSON does not know becomes text first, so that it is redacted too."""
     fields = json.loads(json.dumps(getattr(record, _FIELDS, {}), default=str, skipkeys=True))

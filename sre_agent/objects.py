@@ -34,6 +34,12 @@ def resource_version(obj: Object) -> str | None:
     return found
 
 
+def generation(obj: Object) -> int | None:
+    """How often the spec was written, None where the kind does not count it (nodes)."""
+    found: int | None = obj.get("metadata", {}).get("generation")
+    return found
+
+
 def labels(obj: Object) -> dict[str, str]:
     return obj.get("metadata", {}).get("labels") or {}
 

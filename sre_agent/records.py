@@ -54,7 +54,7 @@ def planned(alert: Alert, chosen: Route, mode: Mode) -> RunRecord:
         mode=mode,
         status=RunStatus.PLANNED,
         steps=tuple(closed(step, StepStatus.PLANNED, gate=str(step.gate) or None) for step in chosen.runbook.workflow),
-        notes=("no cluster: give --snapshot PATH, or put cluster.yaml beside the payload",),
+        notes=("no cluster: give --live or --snapshot PATH, or put cluster.yaml beside the payload",),
     )
 
 
@@ -86,6 +86,8 @@ def judged(
     status, reason = _what_became(assessment, judgements, execution)
     change = None if status is StepStatus.REFUSED else assessment.change
     result = dict(assessment.output)
+    if change is not None and change.evicts and execution is not None:
+        change, result = _as_drained(change, result, execution)
     if assessment.change is not None:
         result |= {"kubectl": assessment.change.kubectl}
     if change is not None:
@@ -110,6 +112,14 @@ def _result_of(change: Change, execution: Execution | None) -> dict[str, Any]:
         "diff": [{"path": line.path, "before": line.before, "after": line.after} for line in change.diff],
         "notes": list(change.notes),
     }
+
+
+def _as_drained(change: Change, result: dict[str, Any], execution: Execution) -> tuple[Change, dict[str, Any]]:
+    """The drain as it went: only what was evicted counts as evicted, and every pod that stayed says why."""
+    gone = [f"{write.namespace}/{write.name}" for write in execution.writes]
+    left = [*result["left"], *({"pod": pod.pod, "reason": pod.reason} for pod in execution.stayed)]
+    diff = tuple(line for line in change.diff if line.path.removeprefix("pods/") in gone)
+    return replace(change, diff=diff), result | {"evicted": gone, "left": left}
 
 
 def _what_became(

@@ -139,7 +139,9 @@ async def replay(
 
 
 def check_age(parts: Sequence[Part], *, now: datetime, limit: timedelta) -> None:
-    """Raises BadInput for a firing alert that began longer ago than the limit: it may be over since."""
+    """Raises BadInput for a firing alert that began longer ago than the limit: it may be over since. 0 is no limit."""
+    if not limit:
+        return
     for part in parts:
         for alert in part.payload.alerts:
             firing = alert.status is AlertStatus.FIRING
@@ -177,7 +179,7 @@ async def play(
     for alert in part.payload.alerts:
         (admission,) = await receive(
             [alert],
-            sender=Sender(origin=part.origin, scope=scope, mode=mode),
+            sender=Sender(origin=part.origin, scope=scope, mode=mode, by_hand=part.origin is Origin.LIVE),
             store=agent.store,
             queue=queue,
             runbooks=agent.runbooks,

@@ -45,7 +45,7 @@ class BrakeStatus:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Status:
-    """Everything at one moment."""
+    """Everything at one moment. `runbooks_fault` is what is wrong with the user's runbooks as they are now."""
 
     at: datetime
     mode: str
@@ -53,6 +53,7 @@ class Status:
     brakes: tuple[BrakeStatus, ...]
     pauses: tuple[Pause, ...]
     work: WorkUnderWay
+    runbooks_fault: str | None = None
 
     @property
     def held(self) -> bool:
@@ -60,8 +61,10 @@ class Status:
         return any(brake.on for brake in self.brakes)
 
 
-async def read_status(store: Store, settings: Settings, runbooks: Runbooks, *, now: datetime) -> Status:
-    """Raises Unreachable."""
+async def read_status(
+    store: Store, settings: Settings, runbooks: Runbooks, *, now: datetime, fault: str | None = None
+) -> Status:
+    """`fault` is why the user's runbooks as they are now are not among `runbooks`. Raises Unreachable."""
     state = await store.brakes.state(
         scope=LIVE, cluster=settings.cluster, limits=limits(settings, actionable(runbooks)), now=now
     )
@@ -74,6 +77,7 @@ async def read_status(store: Store, settings: Settings, runbooks: Runbooks, *, n
         brakes=tuple(said(look) for said in _BRAKES),
         pauses=state.pauses,
         work=await store.brakes.work(),
+        runbooks_fault=fault,
     )
 
 
@@ -96,6 +100,7 @@ def status_json(status: Status) -> dict[str, Any]:
             "running": work.running,
             "oldest_running_at": _text(work.oldest_started_at),
             "last_alert_at": _text(work.last_alert_at),
+            "runbooks_fault": status.runbooks_fault,
         }
     )
     return shown

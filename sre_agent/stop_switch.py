@@ -1,7 +1,8 @@
 """The stop switch: a ConfigMap in the agent's namespace. While it is there, no write begins.
 
-Read right before each write, by `facts`; whoever can create one object in that namespace can stop every replica at
-once, with kubectl alone. Protects one rule: a switch that cannot be read counts as thrown.
+Read for each judgement by `facts`, and right before each write by `leave`; whoever can create one object in that
+namespace can stop every replica at once, with kubectl alone. Protects one rule: a switch that cannot be read counts as
+thrown.
 """
 
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from sre_agent.cluster.port import Cluster, ClusterError, Forbidden, NotFound, Resource
 from sre_agent.objects import Object
 
+RULE = "stop-switch"
 NAME = "sre-agent-stop"
 RELEASED = "false"
 
@@ -24,6 +26,16 @@ class StopSwitch:
     thrown: bool | None
     why: str | None = None
     passing: bool = False
+
+    @property
+    def reason(self) -> str | None:
+        """What it has against a change; None where it lets it pass."""
+        if self.thrown is False:
+            return None
+        said = f": {self.why}" if self.why else ""
+        if self.thrown is None:
+            return f"whether the ConfigMap {self.place} stops the agent could not be read{said}"
+        return f"the ConfigMap {self.place} stops the agent{said}"
 
 
 async def read_switch(cluster: Cluster, namespace: str) -> StopSwitch:

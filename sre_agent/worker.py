@@ -130,7 +130,12 @@ def _assignment(queued: QueuedRun) -> Assignment:
         group_key=None,
     )
     return Assignment(
-        run_id=queued.run_id, incident_id=queued.incident_id, alert=alert, scope=queued.scope, mode=queued.mode
+        run_id=queued.run_id,
+        incident_id=queued.incident_id,
+        alert=alert,
+        scope=queued.scope,
+        mode=queued.mode,
+        returns=True,
     )
 
 

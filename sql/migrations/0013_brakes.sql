@@ -107,7 +107,8 @@ begin
               from actions a
              where a.scope = wanted.scope and a.cluster = wanted.cluster and a.status <> 'failed'
                and a.intended_at > moment - limits.writes_window
-               and (a.run_id, a.tool, a.target_key) <> (holder, wanted.tool, wanted.target_key)
+               and (a.run_id, a.status, a.tool, a.target_key)
+                   <> (holder, 'intended', wanted.tool, wanted.target_key)
              group by a.run_id, a.tool, a.target_key) w
      order by w.written_at desc offset limits.writes - 1 limit 1;
     if found then

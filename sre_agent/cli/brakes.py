@@ -117,9 +117,9 @@ async def _status() -> "Status":
     from sre_agent.status import read_status
 
     settings = load_settings()
-    runbooks = agent.load_runbooks(settings)
+    runbooks, fault = agent.load_what_works(settings)
     async with agent.open_store(settings) as store:
-        return await read_status(store, settings, runbooks, now=datetime.now(UTC))
+        return await read_status(store, settings, runbooks, fault=fault, now=datetime.now(UTC))
 
 
 NAME_COLUMNS = 17
@@ -141,6 +141,8 @@ def _print(found: "Status") -> None:
         until = "" if brake.until is None else f"; until {moment_text(brake.until)}"
         state = "ON" if brake.on else "off"
         line(brake.name, f"{state}: {brake.what}{until}", style="bold red" if brake.on else "")
+    if found.runbooks_fault is not None:
+        line("runbooks", f"refused, older ones are used: {found.runbooks_fault}", style="bold red")
     line("queued runs", _counted(work.queued, work.oldest_queued_at, found.at))
     line("running runs", _counted(work.running, work.oldest_started_at, found.at))
     line("last alert", "none yet" if work.last_alert_at is None else moment_text(work.last_alert_at))

@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from sre_agent.cli import analyze, brakes, config, db, doctor, incidents, lint, replay, serve, show, snapshot
+from sre_agent.cli import analyze, brakes, config, db, doctor, incidents, lint, replay, serve, show, snapshot, worker
 from sre_agent.cli.output import say
 from sre_agent.cli.streams import CannotWrite, ReaderGone, give_up, taken_over
 from sre_agent.errors import SreAgentError
@@ -29,6 +29,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
 )
 app.command(epilog=serve.EPILOG)(serve.serve)
+app.command(epilog=worker.EPILOG)(worker.worker)
 app.command(epilog=replay.EPILOG)(replay.replay)
 app.command(epilog=snapshot.EPILOG)(snapshot.snapshot)
 app.command(epilog=analyze.EPILOG)(analyze.analyze)

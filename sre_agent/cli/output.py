@@ -4,6 +4,7 @@ import codecs
 import json
 import os
 import shutil
+import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -29,10 +30,17 @@ def say(text: str) -> None:
 
 
 def ask(question: str) -> bool:
-    """A yes or no from stdin; no answer is a no. Not to be asked inside an event loop, where ctrl-C would wait."""
+    """A yes or no from stdin; no answer is a no. Raises KeyboardInterrupt at ctrl-C, inside an event loop too.
+
+    An event loop's own handler would only note it, and wait for the answer.
+    """
     sys.stderr.write(f"{question} [y/N] ")
     sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return sys.stdin.readline().strip().lower() in {"y", "yes"}
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 def width() -> int:

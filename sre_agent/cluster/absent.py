@@ -8,13 +8,14 @@ from typing import NoReturn
 from sre_agent.cluster.port import Resource, Unavailable, Write
 from sre_agent.objects import Object
 
+NOTHING_FOUND = "there is neither a kubeconfig nor a pod's ServiceAccount"
 WHERE_FROM = "a cluster: a context of a kubeconfig (KUBECONFIG), or a pod's ServiceAccount"
 
 
 class AbsentCluster:
     """The `Cluster` port over nothing. `why` says so, with what was looked for."""
 
-    def __init__(self, looked_for: str) -> None:
+    def __init__(self, looked_for: str = NOTHING_FOUND) -> None:
         self.looked_for = looked_for
 
     @property

@@ -24,6 +24,7 @@ _SERVER_OWNED = (
 _CUSTOM = {Resource.VERTICAL_POD_AUTOSCALERS, Resource.POD_METRICS}
 _SELECTOR_IS_FIXED = {Resource.DEPLOYMENTS, Resource.REPLICA_SETS, Resource.STATEFUL_SETS, Resource.DAEMON_SETS}
 _HAS_STATUS = set(Resource) - {Resource.EVENTS, Resource.LIMIT_RANGES}
+_LEFT_OUT_WHEN_FALSE = {Resource.NODES: "unschedulable", Resource.DEPLOYMENTS: "paused"}
 _POD_MAY_CHANGE = {"activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds"}
 
 
@@ -43,14 +44,24 @@ def check_patchable(resource: Resource, subresource: str | None) -> None:
 def settled(before: Object, after: Object, resource: Resource, subresource: str | None) -> Object:
     """The patched object with what a patch cannot move put back: the server's own metadata, and the status.
 
-    A patch of the main resource leaves the status, one of `status` leaves everything else.
+    A patch of the main resource leaves the status, one of `status` leaves everything else. A flag that became false
+    is left out, as the API's types do.
     """
+    after = _without_false_flag(before, after, resource)
     if resource not in _HAS_STATUS:
         return {**after, "metadata": _kept(before["metadata"], after["metadata"])}
     if subresource == "status":
         return _with({**before}, "status", after)
     result = {**after, "metadata": _kept(before["metadata"], after["metadata"])}
     return _with(result, "status", before)
+
+
+def _without_false_flag(before: Object, after: Object, resource: Resource) -> Object:
+    """A recording that was written by hand may say false: there it stays."""
+    flag, spec = _LEFT_OUT_WHEN_FALSE.get(resource), after.get("spec")
+    if flag is None or not isinstance(spec, dict) or spec.get(flag) is not False or _spec(before).get(flag) is False:
+        return after
+    return {**after, "spec": {key: value for key, value in spec.items() if key != flag}}
 
 
 def _with(obj: Object, field: str, source: Object) -> Object:

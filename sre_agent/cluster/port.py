@@ -134,7 +134,7 @@ class TooManyRequests(ClusterError):
 
 
 class Unavailable(ClusterError):
-    """The API cannot be reached or answers 5xx to a read. Try again later."""
+    """The API cannot be reached or answers 5xx to a read; nothing was changed. Try again later."""
 
 
 class UnknownOutcome(ClusterError):

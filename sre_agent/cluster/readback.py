@@ -23,18 +23,23 @@ class Effect(StrEnum):
 
     TOOK = "took effect"
     NEVER = "is not there and can no longer arrive"
+    REPLACED = "is not there, and others changed the object since: they were first, or took it back"
     UNSEEN = "was not there when it was looked up, and may still arrive"
     UNREAD = "could not be looked up"
 
 
-async def look_up(cluster: Cluster, write: Write, *, looks: int = LOOKS) -> Effect:
-    """Reads the object of a write until it is clear what became of it, `looks` times. Never raises ClusterError."""
+async def look_up(cluster: Cluster, write: Write, *, looks: int = LOOKS, foreseen: Object | None = None) -> Effect:
+    """Reads the object of a write until it is clear what became of it, `looks` times. Never raises ClusterError.
+
+    `foreseen` is what the dry run said that the object would be: as long as its generation is lower, nobody changed
+    its spec, the write neither.
+    """
     effect = Effect.UNREAD
     for look in range(looks):
         if look:
             await asyncio.sleep(PAUSE_SECONDS)
         try:
-            effect = _judge(write, await cluster.get(write.resource, write.namespace, write.name))
+            effect = _judge(write, await cluster.get(write.resource, write.namespace, write.name), foreseen or {})
         except NotFound:
             effect = Effect.TOOK if _removes(write) else Effect.NEVER
         except ClusterError:
@@ -48,7 +53,7 @@ def _removes(write: Write) -> bool:
     return write.verb is WriteVerb.DELETE or write.subresource == "eviction"
 
 
-def _judge(write: Write, found: Object) -> Effect:
+def _judge(write: Write, found: Object, foreseen: Object) -> Effect:
     replaced = write.uid is not None and objects.uid(found) != write.uid
     if _removes(write):
         return Effect.TOOK if replaced or objects.terminating(found) else Effect.UNSEEN
@@ -57,7 +62,10 @@ def _judge(write: Write, found: Object) -> Effect:
     if _as_kept(strategic_merge.apply(found, write.body)) == _as_kept(found):
         return Effect.TOOK
     moved_on = write.resource_version is not None and objects.resource_version(found) != write.resource_version
-    return Effect.NEVER if moved_on else Effect.UNSEEN
+    if not moved_on:
+        return Effect.UNSEEN
+    wanted = objects.generation(foreseen)
+    return Effect.REPLACED if wanted is not None and (objects.generation(found) or 0) >= wanted else Effect.NEVER
 
 
 def _as_kept(value: Any) -> Any:

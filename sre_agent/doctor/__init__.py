@@ -1,7 +1,7 @@
 """What works, what is missing, and what to do: the checks behind `sre-agent doctor`.
 
-Called by the command alone. Protects three rules: a check changes nothing that it looks at, no check outlives its
-time, and whatever it finds, a secret is not part of it.
+Called by the command; a live run asks for the clock before it acts. Protects three rules: a check changes nothing that
+it looks at, no check outlives its time, and whatever it finds, a secret is not part of it.
 """
 
 import asyncio

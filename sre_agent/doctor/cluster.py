@@ -28,13 +28,14 @@ async def check_cluster(settings: Settings, runbooks: Runbooks | None, context: 
     try:
         async with agent.open_live_cluster(context) as cluster:
             found = Finding.ok("cluster", f"context {cluster.context} at {cluster.server}")
-            clock = await _clock(cluster)
+            clock = await check_clock(cluster)
             return [found, clock, *await check_rights(cluster, settings, runbooks)]
     except SreAgentError as error:
         return [Finding.failed("cluster", str(error))]
 
 
-async def _clock(cluster: "LiveCluster") -> Finding:
+async def check_clock(cluster: "LiveCluster") -> Finding:
+    """Whether the times in the cluster's objects can be compared with this machine's."""
     from sre_agent.cluster.live.review import server_time
 
     before = datetime.now(UTC)

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from sre_agent.facts import OPEN_MARGIN, WRITES_WINDOW, Facts
 from sre_agent.run import Change, Judgement, Tells, refusal
 from sre_agent.settings import Settings
+from sre_agent.stop_switch import RULE as STOP_SWITCH
 from sre_agent.store import Braked, BrakeState, Pause, RecentWrite
 from sre_agent.times import duration_text, moment_text
 from sre_agent.tools.node_state import readiness
@@ -26,6 +27,7 @@ CALM = timedelta(minutes=15)
 LEAST_REQUESTS = 20
 """With fewer requests a share says nothing."""
 
+_BY_A_PERSON = frozenset({"pause", STOP_SWITCH})
 _TELLS = {"storm": Tells.ONCE, "writes": Tells.ONCE, "cooldown": Tells.EACH, "daily-cap": Tells.EACH}
 """How the rules that an intent meets are told; the others pass within minutes, or a person wanted them."""
 
@@ -196,7 +198,7 @@ def drained_until(state: BrakeState, settings: Settings, now: datetime) -> datet
 
 def refused(braked: Braked, now: datetime) -> Judgement:
     """The judgement about a change that met a brake on its way, after every guard had let it pass."""
-    look = braked.retry_at or now + (PAUSE_LOOK if braked.rule == "pause" else SOON)
+    look = braked.retry_at or now + (PAUSE_LOOK if braked.rule in _BY_A_PERSON else SOON)
     return refusal(
         braked.rule,
         braked.reason,

@@ -9,13 +9,16 @@ from sre_agent.evidence import WorkloadEvidence
 from sre_agent.facts import Facts
 from sre_agent.objects import OPT_OUT, Object, name, opted_out
 from sre_agent.objects import terminating as is_terminating
-from sre_agent.run import Change, Judgement, question, refusal
+from sre_agent.run import Change, Judgement, Tells, question, refusal
+from sre_agent.stop_switch import RULE
 from sre_agent.times import duration_text, moment_text
 from sre_agent.tools.node_state import CordonOwner, cordon_owner, cordoned, readiness
 
 SYSTEM_NAMESPACES = "kube-*"
-UNREAD_PAUSE = timedelta(minutes=1)
+UNREAD_LOOK = timedelta(minutes=5)
 """When to look again at what gave no answer."""
+STOP_LOOK = timedelta(minutes=30)
+"""When to look again while the stop switch is thrown: nobody knows for how long."""
 
 
 def kill_switch(facts: Facts, change: Change) -> Judgement | None:
@@ -26,23 +29,20 @@ def kill_switch(facts: Facts, change: Change) -> Judgement | None:
 
 def stop_switch(facts: Facts, change: Change) -> Judgement | None:
     """The ConfigMap `sre-agent-stop` in the agent's namespace. One that cannot be read may be there."""
-    switch = facts.switch
-    if switch.thrown is False:
+    switch, reason = facts.switch, facts.switch.reason
+    if reason is None:
         return None
-    namespace, _, name = switch.place.partition("/")
-    said = f": {switch.why}" if switch.why else ""
     if switch.thrown is None:
         return refusal(
-            "stop-switch",
-            f"whether the ConfigMap {switch.place} stops the agent could not be read{said}",
+            RULE,
+            reason,
             f"an API server that answers, and the right to get the ConfigMap {switch.place}",
-            retry_at=facts.now + UNREAD_PAUSE if switch.passing else None,
+            retry_at=facts.now + UNREAD_LOOK if switch.passing else None,
+            tells=Tells.ONCE if switch.passing else Tells.EACH,
         )
-    return refusal(
-        "stop-switch",
-        f"the ConfigMap {switch.place} stops the agent{said}",
-        f"kubectl -n {namespace} delete configmap {name}",
-    )
+    namespace, _, name = switch.place.partition("/")
+    released = f"kubectl -n {namespace} delete configmap {name}"
+    return refusal(RULE, reason, released, retry_at=facts.now + STOP_LOOK, tells=Tells.NOBODY)
 
 
 def cluster_name(facts: Facts, change: Change) -> Judgement | None:
@@ -136,7 +136,8 @@ def standing(facts: Facts, change: Change) -> Judgement | None:
             "alertmanager",
             f"whether the alert is still active could not be read: {detail}",
             "an Alertmanager at SRE_AGENT_ALERTMANAGER_URL that answers",
-            retry_at=facts.now + UNREAD_PAUSE,
+            retry_at=facts.now + UNREAD_LOOK,
+            tells=Tells.ONCE,
         )
     if state is AlertState.GONE:
         return refusal(

@@ -49,6 +49,7 @@ NOT_DECIDED_UPON = frozenset(
         "LOG_LEVEL",
         "OPENAI_MODEL",
         "SRE_AGENT_ALERTMANAGER_USER",
+        "SRE_AGENT_CONCURRENCY",
         "SRE_AGENT_DATA_DIR",
         "SRE_AGENT_EVIDENCE_BYTES",
         "SRE_AGENT_LISTEN",

@@ -67,6 +67,7 @@ class Settings:
     viewer_token: str | None = field(repr=False)
     tls_cert: Path | None
     tls_key: Path | None
+    concurrency: int
     data_dir: Path
     runbooks_dir: Path | None
     modes: tuple[PolicyRule, ...]

@@ -70,6 +70,7 @@ SETTINGS: tuple[Setting, ...] = (
     _row("SRE_AGENT_VIEWER_TOKEN", SECRET, None, "bearer token of viewers: the API and /metrics, to read only"),
     _row("SRE_AGENT_TLS_CERT", FILE, None, "PEM certificate chain: the server speaks HTTPS"),
     _row("SRE_AGENT_TLS_KEY", FILE, None, "PEM key of that certificate"),
+    _row("SRE_AGENT_CONCURRENCY", number(1, 100), "4", "runs at a time in one process"),
     _row("SRE_AGENT_DATA_DIR", DIRECTORY, None, "where the embedded PostgreSQL lives"),
     _row("SRE_AGENT_RUNBOOKS_DIR", DIRECTORY, None, "your own runbooks, beside the shipped ones"),
     _row("SRE_AGENT_MODES", POLICY, None, "narrows the mode by namespace and runbook", unset=()),

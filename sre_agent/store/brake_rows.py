@@ -1,7 +1,7 @@
 """The values of brakes: limits that go into the database, and the pauses, writes and states that come out of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Self
 from uuid import UUID
@@ -130,7 +130,7 @@ class RecentWrite:
 class BrakeState:
     """What the brakes of one scope and cluster rest on, at one moment.
 
-    `writes` newest first, as far back as any brake looks; `storm_until` is when a storm of alerts will have been calm
+    `writes` as far back as any brake looks; `storm_until` is when a storm of alerts will have been calm
     long enough, None without one; `traffic` is that of all processes together within their last minutes.
     """
 
@@ -138,6 +138,13 @@ class BrakeState:
     writes: tuple[RecentWrite, ...] = ()
     storm_until: datetime | None = None
     traffic: Traffic = field(default=NO_TRAFFIC)
+
+    def apart_from(self, run_id: UUID, target_key: str) -> Self:
+        """As the run itself sees it that is about to change a target: what it left when it was cut off is its own."""
+        mine = [write for write in self.writes if write.open and write.run_id == run_id]
+        others = [write for write in self.writes if write not in mine]
+        elsewhere = [replace(write, finished_at=write.intended_at) for write in mine if write.target_key != target_key]
+        return replace(self, writes=(*others, *elsewhere))
 
     @classmethod
     def from_row(cls, row: Row) -> Self:

@@ -41,6 +41,13 @@ def drained_action(node: str, evicted: int, left: int) -> str:
     return f"drain_node:{node}:evicted={evicted},left={left}"
 
 
+def drain_over(node: Object) -> str | None:
+    """Why no pod shall leave the node any more that had to wait until now, None while its drain is still wanted."""
+    if not cordoned(node):
+        return "the node was uncordoned meanwhile"
+    return "the node is Ready again" if readiness(node).ready else None
+
+
 def assess_drain(_arguments: NodeInput, evidence: Evidence, context: ToolContext) -> Assessment:
     """Plans the drain of a node that is not ready, is or may soon be cordoned, and that nobody takes away."""
     found = node_evidence(evidence)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from sre_agent.cluster.port import Cluster
 from sre_agent.diagnosis import ImageCause, ImagePull, image_pulls
-from sre_agent.evidence import Evidence, WorkloadEvidence, read_workload
+from sre_agent.evidence import Evidence, WorkloadEvidence, read_pod
 from sre_agent.objects import Object, annotations, container, container_status, name, pod_ready
 from sre_agent.run import Assessment, Change, FieldChange, Judgement, Verdict, question, refusal, worst
 from sre_agent.runbook import Runbook, image_fault
@@ -28,8 +28,8 @@ from sre_agent.tools.workload_chain import (
     same_container_judgements,
 )
 from sre_agent.tools.workload_rules import (
+    GET_POD,
     LIST_EVENTS,
-    LOOK_PERMISSIONS,
     PATCH_PERMISSIONS,
     container_patch,
     deployment_patch,
@@ -77,8 +77,8 @@ class ImageOutput(ToolModel):
 
 
 async def _check_imagepullbackoff(cluster: Cluster, arguments: WorkloadInput, context: ToolContext) -> ImagePullOutput:
-    evidence = await read_workload(cluster, context.target, context.now)
-    pulls = image_pulls(evidence.pod or {}, evidence.events)
+    pod, events = await read_pod(cluster, context.target)
+    pulls = image_pulls(pod or {}, events)
     own = [pull for pull in pulls if arguments.container in {None, pull.container}]
     reasons = [reason for pull in own for reason in pull.reasons]
     reasons += [
@@ -87,9 +87,9 @@ async def _check_imagepullbackoff(cluster: Cluster, arguments: WorkloadInput, co
         for pull in pulls
         if pull not in own
     ]
-    if evidence.pod is None:
+    if pod is None:
         reasons.append("the pod is gone")
-    if evidence.events is None:
+    if events is None:
         reasons.append("the events of the pod could not be listed")
     causes = {pull.cause for pull in own}
     return ImagePullOutput(
@@ -293,7 +293,7 @@ TOOLS: tuple[Tool, ...] = (
         subject=Subject.WORKLOAD,
         input=WorkloadInput,
         output=ImagePullOutput,
-        permissions=(*LOOK_PERMISSIONS, LIST_EVENTS),
+        permissions=(GET_POD, LIST_EVENTS),
         run=_check_imagepullbackoff,
     ),
     RemediationTool(

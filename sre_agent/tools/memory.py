@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from sre_agent.cluster.port import Cluster, Resource
 from sre_agent.diagnosis import oom_event_notes, oom_kills
-from sre_agent.evidence import Evidence, WorkloadEvidence, read_workload
+from sre_agent.evidence import Evidence, WorkloadEvidence, read_pod
 from sre_agent.objects import Object, container
 from sre_agent.quantity import QuantityError, bytes_of, format_bytes
 from sre_agent.run import Assessment, Change, FieldChange, Judgement, Verdict, refusal, worst
@@ -31,8 +31,8 @@ from sre_agent.tools.workload_chain import (
     same_container_judgements,
 )
 from sre_agent.tools.workload_rules import (
+    GET_POD,
     LIST_EVENTS,
-    LOOK_PERMISSIONS,
     PATCH_PERMISSIONS,
     container_patch,
     deployment_patch,
@@ -63,16 +63,15 @@ class MemoryOutput(ToolModel):
 
 
 async def _check_oom(cluster: Cluster, arguments: WorkloadInput, context: ToolContext) -> OomOutput:
-    evidence = await read_workload(cluster, context.target, context.now)
-    pod = evidence.pod
+    pod, events = await read_pod(cluster, context.target)
     if pod is None:
         return OomOutput(oom_detected=False, reasons=["the pod is gone"], container=arguments.container)
     kills = oom_kills(pod)
     own = [kill for kill in kills if arguments.container in {None, kill.container}]
     reasons = [str(kill) for kill in own]
     reasons += [f"{kill}, but the alert is about {arguments.container}" for kill in kills if kill not in own]
-    reasons += oom_event_notes(pod, evidence.events or ())
-    if evidence.events is None:
+    reasons += oom_event_notes(pod, events or ())
+    if events is None:
         reasons.append("the events of the pod could not be listed")
     only = own[0].container if len(own) == 1 else None
     return OomOutput(oom_detected=bool(own), reasons=reasons, container=arguments.container or only)
@@ -247,7 +246,7 @@ TOOLS: tuple[Tool, ...] = (
         subject=Subject.WORKLOAD,
         input=WorkloadInput,
         output=OomOutput,
-        permissions=(*LOOK_PERMISSIONS, LIST_EVENTS),
+        permissions=(GET_POD, LIST_EVENTS),
         run=_check_oom,
     ),
     RemediationTool(

@@ -9,6 +9,7 @@ from sre_agent.evidence import events_of
 from sre_agent.objects import Object, containers, event_time
 from sre_agent.target import Subject
 from sre_agent.tools.types import DiagnosticTool, Permission, Tool, ToolContext, ToolModel, WorkloadInput
+from sre_agent.tools.workload_rules import GET_POD, LIST_EVENTS
 
 MOST_EVENTS = 50
 MOST_LINES = 100
@@ -125,8 +126,6 @@ async def _get_runbook(_cluster: Cluster, _arguments: NoInput, context: ToolCont
     return RunbookOutput(runbook_id=context.runbook.id, fallback_image=context.runbook.fallback_image)
 
 
-_GET_POD = Permission(verb="get", resource=Resource.PODS)
-
 TOOLS: tuple[Tool, ...] = (
     DiagnosticTool(
         name="get_pod_events",
@@ -134,7 +133,7 @@ TOOLS: tuple[Tool, ...] = (
         subject=Subject.WORKLOAD,
         input=WorkloadInput,
         output=PodEventsOutput,
-        permissions=(_GET_POD, Permission(verb="list", resource=Resource.EVENTS)),
+        permissions=(GET_POD, LIST_EVENTS),
         run=_get_pod_events,
     ),
     DiagnosticTool(
@@ -143,7 +142,7 @@ TOOLS: tuple[Tool, ...] = (
         subject=Subject.WORKLOAD,
         input=WorkloadInput,
         output=PodLogsOutput,
-        permissions=(_GET_POD, Permission(verb="get", resource=Resource.PODS, subresource="log")),
+        permissions=(GET_POD, Permission(verb="get", resource=Resource.PODS, subresource="log")),
         run=_get_pod_logs,
     ),
     DiagnosticTool(

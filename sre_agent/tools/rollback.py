@@ -117,7 +117,7 @@ def serving_revision(evidence: WorkloadEvidence) -> Revision | None:
 async def _get_rollout_history(
     cluster: Cluster, _arguments: WorkloadInput, context: ToolContext
 ) -> RolloutHistoryOutput:
-    evidence = await read_workload(cluster, context.target, context.now)
+    evidence = await read_workload(cluster, context.target, context.now, looks=frozenset())
     change, judgements = rollback(evidence)
     reasons = [judgement.reason for judgement in judgements]
     return RolloutHistoryOutput(

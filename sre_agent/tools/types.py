@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from sre_agent.alert import Alert
 from sre_agent.cluster.port import Cluster, Resource
+from sre_agent.diagnosis import NEAR_LIMIT_ALERTS
 from sre_agent.evidence import Evidence
 from sre_agent.objects import Object
 from sre_agent.run import Assessment, StepRecord
@@ -100,6 +101,11 @@ class RemediationTool:
     action_format: str
     assess: Callable[[Any, Evidence, ToolContext], Assessment]
     value_in: Callable[[Object], str | None] | None = None
+
+    def looks(self, alert: Alert) -> frozenset[Resource]:
+        """The kinds that it judges: the evidence need hold nothing else. Metrics only confirm a near-limit alert."""
+        kinds = frozenset(right.resource for right in self.permissions if right.verb in {"get", "list"})
+        return kinds if alert.name in NEAR_LIMIT_ALERTS else kinds - {Resource.POD_METRICS}
 
     @property
     def action_word(self) -> str:

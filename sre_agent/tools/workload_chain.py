@@ -13,6 +13,7 @@ from sre_agent.objects import (
     containers,
     controlled_by,
     controller_of,
+    generation,
     name,
     pod_template,
     revision,
@@ -123,13 +124,13 @@ def newest_revision_judgements(evidence: WorkloadEvidence) -> list[Judgement]:
     if evidence.target.kind != "Deployment" or controller is None or pod is None or not evidence.replica_sets:
         return []
     newest = evidence.replica_sets[0]
-    generation = controller.get("metadata", {}).get("generation")
     observed = controller.get("status", {}).get("observedGeneration")
-    if generation is not None and observed is not None and observed < generation:
+    written = generation(controller)
+    if written is not None and observed is not None and observed < written:
         return [
             refusal(
                 "rollout-observed",
-                f"Deployment {name(controller)} is at generation {generation}, its controller has seen {observed}",
+                f"Deployment {name(controller)} is at generation {written}, its controller has seen {observed}",
                 "its controller having caught up",
             )
         ]

@@ -22,7 +22,6 @@ LOOK_PERMISSIONS = (
     *(
         Permission(verb="get", resource=resource)
         for resource in (
-            Resource.PODS,
             Resource.DEPLOYMENTS,
             Resource.STATEFUL_SETS,
             Resource.DAEMON_SETS,
@@ -34,6 +33,7 @@ LOOK_PERMISSIONS = (
 )
 """Without these `evidence.read_workload` has nothing to judge. What else it reads is named where it is needed."""
 
+GET_POD = Permission(verb="get", resource=Resource.PODS)
 LIST_EVENTS = Permission(verb="list", resource=Resource.EVENTS)
 CHANGE_PERMISSIONS = (*LOOK_PERMISSIONS, Permission(verb="get", resource=Resource.NAMESPACES))
 """What every change needs: the namespace may lower the mode, or opt out."""

@@ -66,8 +66,11 @@ async def resolve(request: web.Request) -> web.Response:
 
 async def status(request: web.Request) -> web.Response:
     """GET /api/status: whether the agent may act right now, what holds it back, and the work under way."""
-    service = site_of(request).service
-    return _json(status_json(await read_status(service.store, service.settings, service.runbooks(), now=_now())))
+    site = site_of(request)
+    found = await read_status(
+        site.service.store, site.service.settings, site.service.runbooks(), fault=site.runbooks_fault(), now=_now()
+    )
+    return _json(status_json(found))
 
 
 async def pause(request: web.Request) -> web.Response:

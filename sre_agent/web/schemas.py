@@ -166,6 +166,7 @@ SCHEMAS: dict[str, Schema] = {
         running=COUNT,
         oldest_running_at=OPTIONAL_TIME,
         last_alert_at=OPTIONAL_TIME,
+        runbooks_fault=OPTIONAL_TEXT,
     ),
     "Health": record(status={"type": "string", "const": "ok"}),
     "Error": record(

@@ -304,6 +304,22 @@ class PatchContract:
         assert {"key": "dedicated", "value": "web", "effect": "NoSchedule"} in after["spec"]["taints"]
         assert after["metadata"]["annotations"]["sre-agent/cordoned"] == "7"
 
+    async def test_a_flag_that_is_set_to_false_is_left_out(self, cluster_factory: ClusterFactory) -> None:
+        cluster = await cluster_factory([*namespaces(), deployment(), node("worker-1")])
+        for flag in (True, False):
+            cordon = patch(Resource.NODES, "worker-1", {"spec": {"unschedulable": flag}}, namespace=None)
+            assert ("unschedulable" in (await cluster.write(cordon))["spec"]) is flag
+            pause = patch(Resource.DEPLOYMENTS, "web", {"spec": {"paused": flag}})
+            assert ("paused" in (await cluster.write(pause))["spec"]) is flag
+
+    async def test_false_where_no_flag_is_changes_nothing(self, cluster_factory: ClusterFactory) -> None:
+        cluster = await cluster_factory([*namespaces(), deployment()])
+        before = await cluster.get(Resource.DEPLOYMENTS, NAMESPACE, "web")
+        after = await cluster.write(patch(Resource.DEPLOYMENTS, "web", {"spec": {"paused": False}}))
+        assert after["metadata"].get("resourceVersion") == before["metadata"].get("resourceVersion")
+        assert after["metadata"]["generation"] == before["metadata"]["generation"]
+        assert after["spec"] == before["spec"]
+
     async def test_preconditions_that_hold_let_a_patch_through(self, cluster_factory: ClusterFactory) -> None:
         cluster = await cluster_factory([*namespaces(), deployment()])
         seen = await cluster.write(image_patch("registry.example/web:2"))

@@ -24,11 +24,14 @@ from tests.control_plane import audit
 from tests.control_plane.api import Api, Object
 from tests.control_plane.certificates import make_certificates
 from tests.control_plane.definitions import definitions
+from tests.control_plane.etcd import Etcd
 from tests.control_plane.kubelet import Kubelets
 from tests.control_plane.processes import Ended, Processes, free_ports
 
 ADMIN = "admin"
 USERS = ("agent", "reader", "writer", "rival", "stranger")  # without any right
+ACCOUNT = "system:serviceaccount:agentic:agentic-sre-agent"
+"""The account that k8s/ makes; with its own token, once it is there."""
 MACHINERY = ("system:kube-controller-manager", "system:kube-scheduler", "kubelets")
 STARTS = 3
 PATIENCE = 120.0
@@ -48,6 +51,7 @@ class ControlPlane:
         self._processes = Processes(binaries, directory)
         self.server = ""
         self.api: Api
+        self.etcd: Etcd
         self.kubelets: Kubelets
 
     def __enter__(self) -> Self:
@@ -73,6 +77,7 @@ class ControlPlane:
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
         self.api.close()
+        self.etcd.close()
         self._processes.stop()
         shutil.rmtree(self.directory / "etcd", ignore_errors=True)
 
@@ -113,6 +118,12 @@ class ControlPlane:
         """A user as a RoleBinding names it."""
         return {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}
 
+    def define_custom_resources(self) -> None:
+        """The kinds of add-ons, answered when they are served."""
+        for definition in definitions():
+            spec = self.api.create(definition)["spec"]
+            self._wait_for_path(f"/apis/{spec['group']}/{spec['versions'][0]['name']}/{spec['names']['plural']}")
+
     def kubectl(self, *arguments: str, user: str = ADMIN, stdin: str | None = None) -> str:
         """What kubectl prints; raises CalledProcessError with its stderr noted."""
         done = self.run_kubectl(*arguments, user=user, stdin=stdin)
@@ -136,7 +147,7 @@ class ControlPlane:
         tokens = self.directory / "tokens.csv"
         tokens.touch(mode=0o600)
         tokens.write_text("".join(rows))
-        (self.directory / "audit.yaml").write_text(yaml.safe_dump(audit.policy((ADMIN, *USERS))))
+        (self.directory / "audit.yaml").write_text(yaml.safe_dump(audit.policy((ADMIN, *USERS, ACCOUNT))))
 
     def _write_kubeconfigs(self) -> None:
         for user, token in self._tokens.items():
@@ -159,13 +170,14 @@ class ControlPlane:
         self.server = f"https://127.0.0.1:{api_port}"
         self._write_kubeconfigs()
         self.audit_log.touch()
-        self._start_etcd(f"http://127.0.0.1:{etcd_port}", f"http://127.0.0.1:{peer_port}")
-        self._start_api_server(api_port, f"http://127.0.0.1:{etcd_port}")
+        self.etcd = Etcd(f"http://127.0.0.1:{etcd_port}")
+        self._start_etcd(self.etcd.address, f"http://127.0.0.1:{peer_port}")
+        self._start_api_server(api_port, self.etcd.address)
         self.api = Api(self.server, ssl.create_default_context(cafile=str(self.authority)), self._tokens[ADMIN])
         self._wait_for_path("/readyz")
         self.kubelets = Kubelets(self.directory, self.api, kubelet_port)
         if self.controllers:
-            self._define_custom_resources()
+            self.define_custom_resources()
             self._start_controllers()
             self._processes.start("kwok", *self.kubelets.arguments(self.kubeconfig("kubelets")))
             self._wait_for_path("/api/v1/namespaces/default/serviceaccounts/default")
@@ -226,11 +238,6 @@ class ControlPlane:
             "--secure-port=0",
             "--leader-elect=false",
         )
-
-    def _define_custom_resources(self) -> None:
-        for definition in definitions():
-            spec = self.api.create(definition)["spec"]
-            self._wait_for_path(f"/apis/{spec['group']}/{spec['versions'][0]['name']}/{spec['names']['plural']}")
 
     def _wait_for_path(self, path: str) -> None:
         """Until a read of it is answered well."""

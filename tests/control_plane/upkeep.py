@@ -7,7 +7,8 @@ from http.client import CONFLICT, NOT_FOUND
 from tests.control_plane.api import CLUSTERS_OWN, Api, ApiError, Object
 
 RIGHTS = (("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"), ("rbac.authorization.k8s.io/v1", "ClusterRole"))
-CLUSTER_SCOPED = (*RIGHTS, ("v1", "Node"), ("apiextensions.k8s.io/v1", "CustomResourceDefinition"))
+CLUSTER_SCOPED = (*RIGHTS, ("v1", "Node"))
+DEFINITIONS = ("apiextensions.k8s.io/v1", "CustomResourceDefinition")
 BOOTSTRAPPED = "kubernetes.io/bootstrapping"
 PATIENCE = 120.0
 
@@ -24,6 +25,7 @@ def empty(api: Api) -> None:
             _empty_namespace(api, name)
         else:
             delete_namespace(api, name)
+    _undefine(api)
 
 
 def make_namespace(api: Api, name: str) -> None:
@@ -64,6 +66,19 @@ def leave_namespace(api: Api, name: str) -> None:
         if time.monotonic() > until:
             raise ApiError(408, f"namespace {name} is still there after {PATIENCE:.0f} s")
         time.sleep(0.5)
+
+
+def _undefine(api: Api) -> None:
+    """Delete every custom kind, and return when the API server has none of them any more."""
+    defined = api.find(*DEFINITIONS)
+    for definition in defined:
+        api.delete(definition)
+    groups = {definition["spec"]["group"] for definition in defined}
+    until = time.monotonic() + PATIENCE
+    while served := groups & {group["name"] for group in api.request("GET", "/apis")["groups"]}:
+        if time.monotonic() > until:
+            raise ApiError(408, f"{', '.join(sorted(served))} is still served after {PATIENCE:.0f} s")
+        time.sleep(0.05)
 
 
 def _is_bootstrapped(obj: Object) -> bool:

@@ -92,6 +92,7 @@ class Case:
                 alert=self.alert,
                 scope=self.scope,
                 mode=Mode.AUTO,
+                returns=True,
             ),
             store=Mortal(self.store, death, "store"),  # type: ignore[arg-type]  # it stands for what it holds
             cluster=Mortal(self.cluster, death, "cluster"),  # type: ignore[arg-type]

@@ -1,16 +1,19 @@
 """A run when something breaks in the middle: what is stored, what is said, and that nothing is sent twice."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
+import psycopg
 import pytest
 
 from sre_agent.agent import load_runbooks
 from sre_agent.alert import Alert, parse
 from sre_agent.cluster.port import (
+    Clock,
     ClusterError,
     Conflict,
     Forbidden,
@@ -118,17 +121,24 @@ async def queued(store: Store, alert: Alert, now: datetime, *, scope: str | None
 
 
 async def run_on(
-    store: Store, cluster: SnapshotCluster, *, example: Any = EXAMPLE, planner: Any = None, **environment: str
+    store: Store,
+    cluster: SnapshotCluster,
+    *,
+    example: Any = EXAMPLE,
+    planner: Any = None,
+    clock: Clock | None = None,
+    assignment: Assignment | None = None,
+    **environment: str,
 ) -> RunRecord:
     now, alert = moment(example), alert_of(example)
     return await run_incident(
-        await queued(store, alert, now),
+        assignment or await queued(store, alert, now),
         store=store,
         cluster=cluster,
         planner=planner or ScriptedPlanner(),
         runbooks=load_runbooks(load_settings({})),
         settings=load_settings(environment),
-        clock=lambda: now,
+        clock=clock or (lambda: now),
     )
 
 
@@ -194,6 +204,24 @@ async def test_what_cannot_be_read_stops_the_write(store: Store, unreadable: lis
     assert record.steps[-1].status in {StepStatus.REFUSED, StepStatus.PROPOSED}
 
 
+async def test_evidence_that_took_too_long_to_read_is_not_acted_upon(store: Store) -> None:
+    class Slow(Faulty):
+        """Each list takes half of the time that evidence may be old."""
+
+        now = moment(EXAMPLE)
+
+        async def list(self, resource: Resource, namespace: str | None = None, **selectors: Any) -> list[Object]:
+            Slow.now += timedelta(seconds=31)
+            return await super().list(resource, namespace, **selectors)
+
+    cluster = Slow(EXAMPLE)
+    record = await run_on(store, cluster, clock=lambda: Slow.now)
+    assert cluster.sent == []
+    refused = record.steps[-1]
+    assert refused.status is StepStatus.REFUSED
+    assert "evidence-age" in {judgement.rule for judgement in refused.judgements}
+
+
 async def test_a_cluster_that_is_away_fails_the_run_and_nothing_else(store: Store) -> None:
     class Away(SnapshotCluster):
         async def get(self, resource: Resource, namespace: str | None, name: str) -> Object:
@@ -237,16 +265,68 @@ async def test_a_run_that_was_taken_over_writes_nothing(store: Store) -> None:
     assert cluster.sent == []
 
 
-async def test_a_database_that_goes_away_before_the_intent_stops_the_write(store: Store) -> None:
+async def test_a_database_that_goes_away_before_the_intent_stops_the_write(database: str) -> None:
     class Dying(Store):
         async def record_intent(self, *arguments: Any, **values: Any) -> int:
             raise Unreachable("the server closed the connection")
 
     cluster = Faulty(EXAMPLE)
-    dying = Dying(store._pool, store._server)
-    with pytest.raises(Unreachable):
-        await run_on(dying, cluster)
+    async with Dying.open(database) as dying:
+        with pytest.raises(Unreachable):
+            await run_on(dying, cluster)
     assert cluster.sent == []
+
+
+async def test_a_run_that_is_interrupted_keeps_how_far_it_came_and_can_be_followed_by_another(
+    store: Store, database: str
+) -> None:
+    class Silent(Faulty):
+        """Takes the write and never answers."""
+
+        sent_one = asyncio.Event()
+
+        async def write(self, write: Write, *, dry_run: bool = False) -> Object:
+            answer = await super().write(write, dry_run=dry_run)
+            if not dry_run:
+                self.sent_one.set()
+                await asyncio.Event().wait()
+            return answer
+
+    cluster, scope = Silent(EXAMPLE), str(uuid4())
+    first = await queued(store, alert_of(EXAMPLE), moment(EXAMPLE), scope=scope)
+    under_way = asyncio.create_task(run_on(store, cluster, assignment=first))
+    await cluster.sent_one.wait()
+    under_way.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await under_way
+    with psycopg.connect(database, autocommit=True) as connection:
+        (incident,) = connection.execute("select action_taken, action_error from incidents").fetchall()
+        actions = connection.execute("select status from actions").fetchall()
+    assert incident[0] is None
+    assert incident[1].startswith("interrupted at increase_memory_limit: patch_memory_limit:shop/checkout/app:")
+    assert incident[1].endswith("no answer had come, it may have been done")
+    assert actions == [("unknown",)]
+    again = await queued(store, alert_of(EXAMPLE), moment(EXAMPLE) + timedelta(hours=1), scope=scope)
+    assert again.incident_id == first.incident_id
+
+
+@pytest.mark.parametrize("by_hand", [pytest.param(True, id="a person asks"), pytest.param(False, id="a notification")])
+async def test_only_a_person_has_another_run_right_after_one(store: Store, by_hand: bool) -> None:
+    now, scope = moment(EXAMPLE), str(uuid4())
+    first = await queued(store, alert_of(EXAMPLE), now, scope=scope)
+    await run_on(store, Faulty(EXAMPLE), assignment=first)
+    (again,) = await receive(
+        [alert_of(EXAMPLE)],
+        sender=Sender(origin=Origin.REPLAY, scope=scope, mode=Mode.AUTO, by_hand=by_hand),
+        store=store,
+        queue=InlineQueue(),
+        runbooks=load_runbooks(load_settings({})),
+        settings=load_settings({}),
+        cluster=None,
+        now=now + timedelta(seconds=1),
+    )
+    assert again.incident_id == first.incident_id
+    assert (again.run_id is not None) is by_hand
 
 
 HOSTILE = [

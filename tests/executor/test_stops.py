@@ -7,10 +7,13 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from sre_agent import leave
+from sre_agent.alert import parse
 from sre_agent.cluster.port import ClusterError, Conflict, Forbidden, Resource, Unavailable, Write
-from sre_agent.cluster.recording import from_objects, load
+from sre_agent.cluster.recording import from_objects, load, newest_time
 from sre_agent.cluster.snapshot import SnapshotCluster
 from sre_agent.objects import Object
+from sre_agent.resources import data_path
 from sre_agent.run import RunRecord, RunStatus, StepStatus
 from sre_agent.store import Store
 from tests.alertmanager.answering import answering, body
@@ -32,6 +35,7 @@ class Stopped(SnapshotCluster):
         super().__init__(from_objects([*objects, *([switch] if switch else [])]))
         self.fault = fault
         self.live = live
+        self.thrown: Object | None = None
         self.sent: list[Write] = []
 
     @property
@@ -41,6 +45,8 @@ class Stopped(SnapshotCluster):
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Object:
         if resource is Resource.CONFIG_MAPS and self.fault is not None:
             raise self.fault
+        if resource is Resource.CONFIG_MAPS and self.thrown is not None:
+            return self.thrown
         return await super().get(resource, namespace, name)
 
     async def write(self, write: Write, *, dry_run: bool = False) -> Object:
@@ -65,8 +71,51 @@ def rules(record: RunRecord) -> list[str]:
 async def test_a_stop_switch_refuses_the_change_and_nothing_is_sent(store: Store, data: dict[str, Any]) -> None:
     cluster = Stopped(SWITCH | data)
     record = await run_on(store, cluster)
-    assert (record.status, rules(record), cluster.sent) == (RunStatus.ESCALATED, ["stop-switch"], [])
+    assert (record.status, rules(record), cluster.sent) == (RunStatus.SUCCEEDED, ["stop-switch"], [])
+    assert (record.retry_at is not None, record.action_taken, record.action_recommended) == (True, None, None)
     assert (await played_again(store, record))[1] == []
+
+
+async def test_a_switch_that_is_thrown_after_the_dry_run_keeps_the_write_back(store: Store) -> None:
+    class Late(Stopped):
+        async def write(self, write: Write, *, dry_run: bool = False) -> Object:
+            answer = await super().write(write, dry_run=dry_run)
+            self.thrown = SWITCH
+            return answer
+
+    cluster = Late()
+    record = await run_on(store, cluster)
+    assert (rules(record), len(cluster.sent), record.writes) == (["stop-switch"], 1, ())
+    assert (record.status, record.retry_at is not None) == (RunStatus.SUCCEEDED, True)
+    assert (await played_again(store, record))[1] == []
+
+
+async def test_a_switch_that_is_thrown_in_a_drain_ends_the_evictions(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Drained(SnapshotCluster):
+        evicted = 0
+
+        async def get(self, resource: Resource, namespace: str | None, name: str) -> Object:
+            if resource is Resource.CONFIG_MAPS and self.evicted:
+                return SWITCH
+            return await super().get(resource, namespace, name)
+
+        async def write(self, write: Write, *, dry_run: bool = False) -> Object:
+            self.evicted += write.subresource == "eviction"
+            return await super().write(write, dry_run=dry_run)
+
+    monkeypatch.setattr(leave, "SWITCH_SECONDS", 0.0)
+    example = data_path("examples") / "node-not-ready"
+    recording = load(example / "cluster")
+    cluster = Drained(recording)
+    alert = parse((example / "payload.json").read_bytes(), source="test").alerts[0]
+    record = await run_on(store, cluster, alert=alert, now=newest_time(recording))
+    drained = record.steps[-1]
+    assert drained.change is not None
+    assert len(drained.change.writes) > 1
+    assert cluster.evicted == 1
+    assert "stops the agent" in (drained.reason or "")
 
 
 async def test_a_switch_that_says_false_and_one_elsewhere_stop_nothing(store: Store) -> None:

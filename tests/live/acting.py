@@ -19,7 +19,7 @@ SETTINGS = load_settings(
         "SRE_AGENT_COOLDOWN": "0",
         "SRE_AGENT_SETTLE": "0",
         "SRE_AGENT_ACTION_WINDOW": "0",
-        "SRE_AGENT_WRITES_PER_10M": "0",
+        "SRE_AGENT_WRITES_PER_10M": "1000",
     }
 )
 

@@ -1,5 +1,6 @@
 """Figures that a cluster test measures, printed together before the closing line."""
 
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -16,9 +17,22 @@ def figure(request: pytest.FixtureRequest) -> Callable[[str], None]:
     return note
 
 
+@pytest.fixture
+def tally(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Counts this test, once it passes, among all that call it with the same words: `64 of 64 ...`."""
+
+    def count(what: str) -> None:
+        request.node.user_properties.append(("tally", what))
+
+    return count
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    passed = terminalreporter.stats.get("passed", [])
+    passed, failed = (terminalreporter.stats.get(outcome, []) for outcome in ("passed", "failed"))
     figures = [text for report in passed for kind, text in report.user_properties if kind == "figure"]
+    good = Counter(what for report in passed for kind, what in report.user_properties if kind == "tally")
+    tried = good + Counter(what for report in failed for kind, what in report.user_properties if kind == "tally")
+    figures += [f"{good[what]} of {tried[what]} {what}" for what in tried]
     if figures:
         terminalreporter.section("figures")
         for text in figures:

@@ -112,7 +112,7 @@ async def use(scene: Scene, cluster: Cluster, made: dict[str, Object]) -> str:
         if not isinstance(tool, RemediationTool):
             return "; ".join(_unread_in(await tool.run(cluster, given, context))) or DONE
         read = read_node if target.kind == "Node" else read_workload
-        evidence = await read(cluster, target, context.now)
+        evidence = await read(cluster, target, context.now, looks=tool.looks(context.alert))
         assessment = tool.assess(given, evidence, context)
         judgements = assessment.judgements
         if assessment.change is not None:

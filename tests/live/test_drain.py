@@ -104,6 +104,10 @@ async def settle(_pod: Settled) -> None:
     """Nobody keeps a record here."""
 
 
+def never(_node: Object) -> None:
+    """These nodes are Ready and drained all the same."""
+
+
 async def test_a_budget_at_zero_keeps_every_pod_until_the_deadline_and_is_named(
     plane: ControlPlane, cluster: LiveCluster, figure: Callable[[str], None]
 ) -> None:
@@ -112,7 +116,7 @@ async def test_a_budget_at_zero_keeps_every_pod_until_the_deadline_and_is_named(
     pods, deadline, began = running(plane, FROM), 8.0, time.monotonic()
     mark = plane.audit_mark()
     settled = await drain(
-        cluster, FROM, evictions(pods), within=timedelta(seconds=deadline), awaited=True, settle=settle
+        cluster, FROM, evictions(pods), within=timedelta(seconds=deadline), over=never, awaited=True, settle=settle
     )
     took = time.monotonic() - began
     figure(
@@ -131,7 +135,15 @@ async def test_a_drain_goes_on_when_the_budget_comes_free(
     web(plane, replicas=3)
     held = budget(plane, 3)
     draining = asyncio.create_task(
-        drain(cluster, FROM, evictions(running(plane, FROM)), within=timedelta(minutes=2), awaited=True, settle=settle)
+        drain(
+            cluster,
+            FROM,
+            evictions(running(plane, FROM)),
+            within=timedelta(minutes=2),
+            over=never,
+            awaited=True,
+            settle=settle,
+        )
     )
     await asyncio.sleep(2)
     assert not draining.done()
@@ -177,5 +189,7 @@ async def _drain(cluster: LiveCluster, node: str) -> None:
     """What a run does: reads the node with everything around it, then evicts and waits."""
     evidence = await read_node(cluster, Target(kind="Node", namespace=None, name=node), datetime.now(UTC))
     pods = [pod for pod in evidence.pods or () if pod["metadata"]["namespace"] == SPACE]
-    settled = await drain(cluster, node, evictions(pods), within=timedelta(minutes=5), awaited=True, settle=settle)
+    settled = await drain(
+        cluster, node, evictions(pods), within=timedelta(minutes=5), over=never, awaited=True, settle=settle
+    )
     assert {pod.fate for pod in settled} == {Fate.GONE}

@@ -313,6 +313,28 @@ def test_a_run_ends_as_what_became_of_its_write(
         assert "patching Deployment shop/checkout" in record["action_error"]
 
 
+def test_a_write_whose_answer_was_lost_and_that_others_took_back_is_not_denied(
+    proxy: FaultProxy, acting: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A reverting controller is faster than the look: the write was carried out, so it has to count."""
+    api = proxy.plane.api
+    scene.write_scene(api)
+    written: list[str] = []
+
+    def choose(method: str, path: str, dry: bool) -> Fault | None:
+        if method == "PATCH" and not dry:
+            written.append(path)
+            return Fault.RESET_AFTER
+        if method == "GET" and written and "/deployments/" in path:
+            api.patch(scene.DEPLOYMENT, scene.limit_patch(scene.OLD), kind="application/strategic-merge-patch+json")
+        return None
+
+    proxy.choose = choose
+    exit_code, record = replay(scene.write_alert(tmp_path), capsys)
+    assert (record["status"], exit_code, record["action_taken"], len(written)) == ("escalated", 0, None, 1)
+    assert "others changed the object since: they were first, or took it back" in record["action_error"]
+
+
 @pytest.mark.parametrize("fault", [Fault.RESET_BEFORE, Fault.FAILING, Fault.HANG_AFTER])
 def test_a_run_whose_dry_run_fails_writes_nothing(
     proxy: FaultProxy, acting: None, tmp_path: Path, capsys: pytest.CaptureFixture[str], fault: Fault

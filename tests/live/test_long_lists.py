@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from http.client import GONE
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,14 @@ from sre_agent.cluster.live import LIST_STARTS, PAGE, open_cluster
 from sre_agent.cluster.port import Resource
 from tests.cluster.contract import NAMESPACE, namespaces, pod
 from tests.control_plane.api import Api
+from tests.control_plane.kubelet import wait_for
 from tests.control_plane.plane import ControlPlane
-from tests.live.fault_proxy import Fault, FaultProxy, before
+from tests.live.fault_proxy import Choose, Fault, FaultProxy, before
 
 PODS = 5_000
 MAKERS = 4
+
+Spoil = Callable[[FaultProxy, set[int]], Choose]
 
 
 def make_pods(plane: ControlPlane) -> set[str]:
@@ -38,7 +42,7 @@ def _bare(number: int) -> dict[str, object]:
     return {key: value for key, value in pod(f"pod-{number}").items() if key != "status"}
 
 
-def expiring(proxy: FaultProxy, at: set[int]) -> Callable[[str, str, bool], Fault | None]:
+def expiring(proxy: FaultProxy, at: set[int]) -> Choose:
     """410 for the continued pages of these numbers, counted over all lists that were begun."""
     continued = [0]
 
@@ -51,9 +55,48 @@ def expiring(proxy: FaultProxy, at: set[int]) -> Callable[[str, str, bool], Faul
     return choose
 
 
+def compacting(proxy: FaultProxy, at: set[int]) -> Choose:
+    """Before the continued pages of these numbers etcd forgets the list's revision: the API server itself says 410."""
+    continued = [0]
+    forget_what_is_cached(proxy.plane)
+
+    def choose(method: str, path: str, dry: bool) -> Fault | None:
+        if "continue=" in path:
+            continued[0] += 1
+            if continued[0] in at:
+                forget(proxy.plane, path)
+        return None
+
+    return choose
+
+
+def forget_what_is_cached(plane: ControlPlane) -> None:
+    """The API server has old pages in its cache, and looks four times a minute whether it must forget them.
+
+    While nothing changes it has none again, and asks etcd for each continued page.
+    """
+    path = f"/api/v1/namespaces/{NAMESPACE}/pods?limit=1"
+    token = plane.api.request("GET", path)["metadata"]["continue"]
+    forget(plane, f"{path}&continue={token}")
+
+
+def forget(plane: ControlPlane, page: str) -> None:
+    """Returns when the API server answers 410 for this page."""
+    plane.etcd.compact()
+    wait_for("the list has expired", lambda: plane.api.raw("GET", page)[0] == GONE)
+
+
 @pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    "spoiled",
+    [pytest.param(expiring, id="a proxy says so"), pytest.param(compacting, id="etcd was compacted")],
+)
 async def test_five_thousand_pods_are_listed_whole_though_the_list_expires(
-    bare_plane: ControlPlane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, figure: Callable[[str], None]
+    bare_plane: ControlPlane,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    figure: Callable[[str], None],
+    spoiled: Spoil,
 ) -> None:
     bare_plane.api.create_all(namespaces())
     made = make_pods(bare_plane)
@@ -64,7 +107,7 @@ async def test_five_thousand_pods_are_listed_whole_though_the_list_expires(
         async with open_cluster() as cluster:
             for name, at in (("never", set[int]()), ("once", {5}), ("twice", {5, 9}), ("each time", set(range(1, 99)))):
                 proxy.seen.clear()
-                proxy.choose = expiring(proxy, at)
+                proxy.choose = spoiled(proxy, at)
                 began = time.monotonic()
                 found = await cluster.list(Resource.PODS, NAMESPACE)
                 assert {obj["metadata"]["uid"] for obj in found} == made

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-import yaml
 
 from sre_agent.cluster.live import LiveCluster, open_cluster
 from sre_agent.cluster.live.review import may
@@ -23,6 +22,7 @@ from sre_agent.tools.registry import TOOLS
 from sre_agent.tools.types import DiagnosticTool, Permission
 from tests.control_plane.plane import ControlPlane
 from tests.control_plane.upkeep import empty
+from tests.live.accounts import service_account
 from tests.live.scenes import DONE, NAMESPACE, SCENES, SICK, Scene, build, use
 from tests.rbac import K8S, Right, of_permission, rights_of, roles, rule
 
@@ -180,18 +180,6 @@ async def test_each_right_is_needed_by_exactly_those_who_name_it(permission: Per
 def test_whoever_is_spared_names_the_right_and_is_there() -> None:
     named = {(str(of_permission(right)), tool) for right, tools in needed_rights().items() for tool in tools}
     assert set(SPARED) <= named
-
-
-def service_account(plane: ControlPlane, directory: Path) -> Path:
-    """A kubeconfig with a token of the account that k8s/ makes."""
-    path = "/api/v1/namespaces/agentic/serviceaccounts/agentic-sre-agent/token"
-    token = plane.api.request("POST", path, {"spec": {"expirationSeconds": 3600}})["status"]["token"]
-    config = yaml.safe_load(plane.kubeconfig().read_text())
-    config["users"][0]["user"] = {"token": token}
-    kubeconfig = directory / "kubeconfig"
-    kubeconfig.touch(mode=0o600)
-    kubeconfig.write_text(yaml.safe_dump(config))
-    return kubeconfig
 
 
 async def test_under_the_overlay_the_agents_own_account_does_everything(stage: Stage, tmp_path: Path) -> None:

@@ -9,14 +9,12 @@ import pytest
 import yaml
 
 from sre_agent.cli.main import run
-from sre_agent.objects import Object
 from tests.control_plane.kubelet import condition, wait_for
 from tests.control_plane.plane import ControlPlane
 from tests.control_plane.upkeep import delete_namespace, make_namespace
-from tests.live.workloads import container, deployment
+from tests.live.decisions import decision
+from tests.live.workloads import container, deployment, image_is_missing, killed, pod_showing
 
-DECIDED = ("runbook_id", "target", "status", "action_recommended", "action_error", "planned_writes")
-OF_A_STEP = ("step", "status", "reason", "gate")
 DEMO = "demo"
 SECRET = "s3cr3t-canary-value"
 
@@ -31,43 +29,18 @@ def demo(plane: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> Any:
     delete_namespace(plane.api, DEMO)
 
 
-def waiting_pod(plane: ControlPlane, app: str, shows: Callable[[Object], bool]) -> str:
-    """The name of a pod of this app once it shows the symptom."""
-
-    def look() -> str | None:
-        pods = plane.api.find("v1", "Pod", DEMO, labelSelector=f"app={app}")
-        return next((pod["metadata"]["name"] for pod in pods if any(map(shows, statuses(pod)))), None)
-
-    return wait_for(f"a pod of {app} with its symptom", look)
-
-
-def statuses(pod: Object) -> list[Object]:
-    found: list[Object] = pod.get("status", {}).get("containerStatuses", [])
-    return found
-
-
-def killed(status: Object) -> bool:
-    return any(
-        status.get(state, {}).get("terminated", {}).get("reason") == "OOMKilled" for state in ("state", "lastState")
-    )
-
-
-def image_is_missing(status: Object) -> bool:
-    return bool(status["state"].get("waiting", {}).get("reason") == "ImagePullBackOff")
-
-
 def oom(plane: ControlPlane) -> dict[str, str]:
     leaky = container("--heap", "200Mi", "--db-password", SECRET, memory="128Mi")
     leaky["env"] = [{"name": "GREETING", "value": SECRET}]
     plane.api.create(deployment("leaky", DEMO, replicas=2, containers=[leaky]))
-    pod = waiting_pod(plane, "leaky", killed)
+    pod = pod_showing(plane, "leaky", DEMO, killed)
     return {"alertname": "KubePodOOMKilled", "namespace": DEMO, "pod": pod, "container": "app"}
 
 
 def image_pull(plane: ControlPlane) -> dict[str, str]:
     missing = container(image="registry.example.com/demo/does-not-exist:1.0")
     plane.api.create(deployment("mistyped", DEMO, containers=[missing]))
-    pod = waiting_pod(plane, "mistyped", image_is_missing)
+    pod = pod_showing(plane, "mistyped", DEMO, image_is_missing)
     return {"alertname": "KubePodImagePullBackOff", "namespace": DEMO, "pod": pod, "container": "app"}
 
 
@@ -85,24 +58,6 @@ def node_not_ready(plane: ControlPlane) -> dict[str, str]:
 
 def options(labels: dict[str, str]) -> list[str]:
     return ["--node", labels["node"]] if "node" in labels else ["--namespace", DEMO, "--pod", labels["pod"]]
-
-
-def decision(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
-    assert run(["replay", *arguments, "--json"]) == 0
-    (one,) = json.loads(capsys.readouterr().out)["runs"]
-    steps = [{key: step[key] for key in OF_A_STEP} for step in one["steps"]]
-    planned = [{**write, "body": without_number(write["body"])} for write in one["planned_writes"]]
-    return {key: one[key] for key in DECIDED} | {"steps": steps, "planned_writes": planned}
-
-
-def without_number(body: Object) -> Object:
-    """A cordon carries its incident's number, which no two runs share."""
-    notes = body.get("metadata", {}).get("annotations", {})
-    return (
-        body
-        if "sre-agent/cordoned" not in notes
-        else {**body, "metadata": {"annotations": {"sre-agent/cordoned": "N"}}}
-    )
 
 
 def payload_about(labels: dict[str, str], directory: Path) -> str:

@@ -56,7 +56,7 @@ def test_the_switch_stops_the_agent_and_says_how_to_release_it(
         return dict(record)
 
     stopped = played()
-    assert (stopped["status"], stopped["writes"]) == ("escalated", [])
+    assert (stopped["status"], stopped["writes"], stopped["action_taken"]) == ("succeeded", [], None)
     assert stopped["steps"][-1]["reason"] == (
         "the ConfigMap agentic/sre-agent-stop stops the agent: the database moves, ask Ada"
     )
@@ -120,7 +120,7 @@ async def test_thrown_at_any_moment_of_a_run_no_write_begins_five_seconds_later(
             thrower.thread.join()
             assert thrower.thrown_at is not None
             late += [moment - thrower.thrown_at for moment in began]
-            stopped += record.status is RunStatus.ESCALATED
+            stopped += record.status is RunStatus.SUCCEEDED and not began
             acting += len(began)
             api.delete(SWITCH)
     other.close()

@@ -10,32 +10,12 @@ import yaml
 from sre_agent.analysis.checker import SECTIONS
 from sre_agent.cli.main import run
 from sre_agent.resources import data_path
-
-EXAMPLES = sorted(path.parent for path in data_path("examples").glob("*/expected.yaml"))
-RUN_KEYS = (
-    "alertname",
-    "runbook_id",
-    "target",
-    "status",
-    "action_taken",
-    "action_recommended",
-    "action_error",
-)
+from tests.examples import EXAMPLES, comparable
 
 
 def replayed(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, dict[str, Any]]:
     code = run(["replay", *arguments, "--json"])
     return code, json.loads(capsys.readouterr().out)
-
-
-def comparable(run_: dict[str, Any]) -> dict[str, Any]:
-    """The keys that expected.yaml speaks of; the incident's number in a cordon's annotation is INCIDENT_ID there."""
-    shown = {key: run_[key] for key in RUN_KEYS}
-    shown["steps"] = [{"step": step["step"], "status": step["status"]} for step in run_["steps"]]
-    for key in ("writes", "planned_writes"):
-        text = json.dumps(run_[key]).replace(f'"{run_["incident_id"]}"', '"INCIDENT_ID"')
-        shown[key] = json.loads(text)
-    return shown
 
 
 @pytest.mark.parametrize("mode", ["recommend", "auto"])

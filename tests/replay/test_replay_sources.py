@@ -2,17 +2,22 @@
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from sre_agent.replay import Part, load_parts
+from sre_agent.errors import BadInput
+from sre_agent.replay import Part, check_age, load_parts
 
 POD = """apiVersion: v1
 kind: Pod
 metadata: {name: app, namespace: demo, creationTimestamp: "2026-11-23T03:00:00Z"}
 spec: {containers: [{name: app, image: "demo/app:1.0"}]}
 """
+DAY = timedelta(days=1)
 BODY = json.dumps({"alerts": [{"labels": {"alertname": "KubePodOOMKilled", "namespace": "demo", "pod": "app"}}]})
 
 
@@ -129,3 +134,22 @@ def test_on_a_given_snapshot_only_a_named_directory_is_an_example(
 def test_a_body_without_a_recording_belongs_to_no_example(tree: Callable[..., Path]) -> None:
     tree("alone.json")
     assert played("alone.json") == [("alone.json", "", False)]
+
+
+@pytest.mark.parametrize(
+    ("age", "limit", "refused"),
+    [
+        pytest.param(2 * DAY, DAY, True, id="older than the limit"),
+        pytest.param(DAY, DAY, False, id="as old as the limit"),
+        pytest.param(99 * DAY, timedelta(0), False, id="a limit of 0 is off"),
+    ],
+)
+def test_an_old_alert_is_not_taken_for_firing_on_a_live_cluster(
+    tree: Callable[..., Path], age: timedelta, limit: timedelta, refused: bool
+) -> None:
+    began = datetime(2026, 3, 1, tzinfo=UTC)
+    parts = load_parts([str(tree("payload.json") / "payload.json")], snapshot=None)
+    (alert,) = parts[0].payload.alerts
+    dated = replace(parts[0], payload=replace(parts[0].payload, alerts=(replace(alert, starts_at=began),)))
+    with pytest.raises(BadInput, match="--assume-firing") if refused else nullcontext():
+        check_age([dated], now=began + age, limit=limit)

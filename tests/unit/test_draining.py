@@ -24,6 +24,8 @@ from sre_agent.cluster.port import (
     WriteVerb,
 )
 from sre_agent.draining import Fate, Leave, Settled, drain
+from sre_agent.store import Braked, LostFence
+from sre_agent.tools.drain import drain_over
 
 SOON = 0.01
 PDB = TooManyRequests(
@@ -43,6 +45,7 @@ class Kubelet:
         self.evictions: list[str] = []
         self.on_list: Callable[[], None] = lambda: None
         self.hangs: set[str] = set()
+        self.node: dict[str, Any] = {"spec": {"unschedulable": True}}
 
     async def write(self, write: Write, *, dry_run: bool = False) -> dict[str, Any]:
         self.evictions.append(write.name)
@@ -54,6 +57,8 @@ class Kubelet:
         return {}
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> dict[str, Any]:
+        if resource is Resource.NODES:
+            return self.node
         if name not in self.uids:
             raise NotFound(name)
         return self._pod(name)
@@ -106,6 +111,7 @@ async def drained(
         "worker-1",
         [eviction(name) for name in kubelet.answers],
         within=timedelta(seconds=within),
+        over=drain_over,
         awaited=awaited,
         settle=settle,
         leave=leave,
@@ -119,6 +125,7 @@ def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(readback, "PAUSE_SECONDS", 0.0)
     monkeypatch.setattr(draining, "POLL_SECONDS", SOON)
     monkeypatch.setattr(draining, "RETRY_SECONDS", SOON)
+    monkeypatch.setattr(draining, "NODE_SECONDS", SOON)
 
 
 ANSWERS = [
@@ -178,6 +185,66 @@ async def test_what_a_budget_keeps_until_the_deadline_stays_with_its_words() -> 
     assert pods["a"].reason == "until the deadline: The disruption budget web needs 2 healthy pods and has 2 currently"
 
 
+READY_AGAIN = {"spec": {"unschedulable": True}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}}
+
+
+@pytest.mark.parametrize(
+    ("node", "why"),
+    [
+        pytest.param({"spec": {}}, "the node was uncordoned meanwhile", id="somebody uncordoned it"),
+        pytest.param(READY_AGAIN, "the node is Ready again", id="it came back"),
+    ],
+)
+async def test_what_had_to_wait_stays_on_a_node_that_needs_no_drain_any_more(node: dict[str, Any], why: str) -> None:
+    kubelet = Kubelet({"a": [PDB] * 3, "b": []})
+
+    def changed() -> None:
+        kubelet.node = node
+
+    kubelet.on_list = changed
+    pods = await drained(kubelet)
+    assert (pods["a"].fate, pods["b"].fate) == (Fate.STAYS, Fate.GONE)
+    assert pods["a"].reason == f"{why}; before, {PDB}"
+    assert "a" in kubelet.uids
+
+
+async def test_a_drain_that_is_cancelled_settles_every_pod_first() -> None:
+    kubelet = Kubelet({"blocked": [PDB] * 100_000, "sent": [], "gone": []})
+    kubelet.hangs.add("sent")
+    ends: dict[str, Settled] = {}
+    one_settled = asyncio.Event()
+
+    async def settle(pod: Settled) -> None:
+        ends[pod.write.name] = pod
+        one_settled.set()
+
+    evictions = [eviction(name) for name in kubelet.answers]
+    within = timedelta(minutes=1)
+    under_way = asyncio.create_task(
+        drain(
+            kubelet,
+            "worker-1",
+            evictions,
+            within=within,
+            over=drain_over,
+            awaited=True,
+            settle=settle,
+            leave=given,
+        )
+    )
+    await one_settled.wait()
+    kubelet.leaving.add("sent")
+    under_way.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await under_way
+    assert {name: pod.fate for name, pod in ends.items()} == {
+        "gone": Fate.EVICTED,
+        "sent": Fate.EVICTED,
+        "blocked": Fate.STAYS,
+    }
+    assert ends["blocked"].reason == f"until the interruption: {PDB}"
+
+
 async def test_pods_that_do_not_end_are_told_at_the_deadline() -> None:
     pods = await drained(Kubelet({"a": []}, stays=frozenset({"a"})), within=0.2)
     assert (pods["a"].fate, pods["a"].accepted) == (Fate.EVICTED, True)
@@ -231,7 +298,35 @@ async def test_what_keeps_a_record_may_stop_the_drain() -> None:
             "worker-1",
             map(eviction, ("a", "b")),
             within=timedelta(minutes=1),
+            over=drain_over,
             awaited=True,
             settle=lost,
             leave=given,
         )
+
+
+async def test_a_pause_in_the_middle_leaves_what_is_not_evicted_and_asks_no_more() -> None:
+    kubelet = Kubelet({"a": [], "b": [PDB] * 100_000, "c": [PDB] * 100_000})
+
+    async def leave() -> None:
+        if "a" not in kubelet.uids:
+            raise Braked("pause", "paused before it was sent")
+
+    found = await drained(kubelet, leave=leave)
+    assert {name: pod.fate for name, pod in found.items()} == {"a": Fate.GONE, "b": Fate.STAYS, "c": Fate.STAYS}
+    assert {found[name].reason for name in "bc"} == {"paused before it was sent"}
+    assert all(found[name].held for name in "bc")
+
+
+async def test_a_run_that_was_lost_in_the_middle_evicts_no_more() -> None:
+    kubelet = Kubelet({"a": [], "b": [PDB] * 100_000})
+    asked: list[int] = []
+
+    async def leave() -> None:
+        if "a" not in kubelet.uids:
+            asked.append(len(kubelet.evictions))
+            raise LostFence("taken over")
+
+    with pytest.raises(LostFence):
+        await drained(kubelet, leave=leave)
+    assert asked == [len(kubelet.evictions)]

@@ -3,7 +3,10 @@
 import pytest
 
 from sre_agent.cluster.port import Forbidden, Resource, Unavailable
+from sre_agent.cluster.recorder import Question, RecordingCluster
 from sre_agent.evidence import read_node
+from sre_agent.recorder import alert_with
+from sre_agent.tools.registry import TOOLS
 from tests.unit.node_objects import NODE, NOW, TARGET, RecordedCluster, budget, daemon_set, node, owner, pod
 
 DENIED = Forbidden("not allowed")
@@ -48,6 +51,25 @@ async def test_only_kinds_that_control_pods_of_this_node_are_listed():
     listed = [resource for verb, resource in cluster.requests if verb == "list"]
     assert len(cluster.requests) == len(listed) == 6
     assert Resource.JOBS not in listed
+
+
+NODES = Question.list(Resource.NODES, None, None, None)
+PODS_HERE = Question.list(Resource.PODS, None, None, {"spec.nodeName": NODE})
+
+
+@pytest.mark.parametrize(("tool", "asked"), [("cordon_node", [NODES]), ("uncordon_node", [NODES, PODS_HERE])])
+async def test_a_change_of_the_node_alone_reads_nothing_of_its_peers_pods(tool, asked):
+    cluster = RecordingCluster(RecordedCluster(objects()), most=1000)
+    found = await read_node(cluster, TARGET, NOW, looks=TOOLS[tool].looks(alert_with({})))
+    assert [answer.question for answer in cluster.answers] == asked
+    assert names(found.nodes) == [NODE, "worker-2"]
+    assert (found.workload_pods, found.budgets, found.daemon_sets, found.controllers) == (None,) * 4
+
+
+async def test_a_drain_looks_at_everything():
+    cluster = RecordedCluster(objects())
+    found = await read_node(cluster, TARGET, NOW, looks=TOOLS["drain_node"].looks(alert_with({})))
+    assert found == await read_node(RecordedCluster(objects()), TARGET, NOW)
 
 
 async def test_an_empty_cluster_is_an_answer():

@@ -3,11 +3,14 @@
 import pytest
 
 from sre_agent.cluster.port import Forbidden, Resource, TooManyRequests, Unavailable
-from sre_agent.evidence import read_workload
+from sre_agent.cluster.recorder import RecordingCluster
+from sre_agent.evidence import read_pod, read_workload
 from sre_agent.target import Target
+from sre_agent.tools.registry import TOOLS
 from tests.unit.workload_objects import (
     NOW,
     Away,
+    alert,
     bound,
     cluster,
     controller,
@@ -139,6 +142,63 @@ async def test_a_part_that_cannot_be_read_is_none_and_the_others_are_there(resou
     fields = ["pod", "controller", "events", "node", "namespace", "quotas", "limit_ranges", "autoscalers"]
     fields += ["vertical_autoscalers", "metrics", "metrics_served"]
     assert {field for field in fields if getattr(found, field) is None} == parts
+
+
+def recording(*objects):
+    return RecordingCluster(cluster(*objects), most=1000)
+
+
+def asked(on):
+    """The kinds that were read, each as often as it was asked for."""
+    return sorted(answer.question.resource.kind for answer in on.answers for _ in range(answer.times))
+
+
+OF_THE_WORKLOAD = ["Deployment", "Event", "Pod", "ReplicaSet"]
+OF_ITS_ROOM = ["HorizontalPodAutoscaler", "LimitRange", "Node", "ResourceQuota", "VerticalPodAutoscaler"]
+
+
+@pytest.mark.parametrize(
+    ("tool", "about", "beside"),
+    [
+        ("fix_imagepullbackoff", "KubePodImagePullBackOff", ["Namespace"]),
+        ("rollback_deployment", "KubePodCrashLoopBackOff", ["Namespace"]),
+        ("delete_pod", "KubePodContainerCreatingStuck", ["Namespace"]),
+        ("increase_memory_limit", "KubePodOOMKilled", ["Namespace", *OF_ITS_ROOM]),
+        ("increase_memory_limit", "KubePodMemoryNearLimit", ["Namespace", *OF_ITS_ROOM, "PodMetrics"]),
+    ],
+)
+async def test_a_remediation_reads_once_what_it_judges_and_nothing_else(tool, about, beside):
+    on = recording(*world(), pod_metrics("app-2-a"))
+    await read_workload(on, await target(), NOW, looks=TOOLS[tool].looks(alert(about)))
+    assert asked(on) == sorted([*OF_THE_WORKLOAD, *beside])
+
+
+async def test_what_is_not_looked_at_is_none():
+    found = await read_workload(cluster(*world()), await target(), NOW, looks=frozenset({Resource.NAMESPACES}))
+    assert found.namespace == {}
+    unread = [found.node, found.quotas, found.limit_ranges, found.autoscalers, found.vertical_autoscalers]
+    assert [*unread, found.metrics, found.metrics_served] == [None] * 7
+
+
+async def test_a_pod_is_read_alone_with_its_events():
+    on = recording(*world())
+    found, events = await read_pod(on, await target())
+    assert (names([found]), [entry["message"] for entry in events]) == (["app-2-a"], ["older", "newer"])
+    assert asked(on) == ["Event", "Pod"]
+
+
+async def test_a_pod_that_is_gone_has_no_events():
+    assert await read_pod(cluster(), await target()) == (None, ())
+
+
+async def test_a_pod_whose_events_cannot_be_read_is_there():
+    found, events = await read_pod(Away(world(), Resource.EVENTS), await target())
+    assert (names([found]), events) == (["app-2-a"], None)
+
+
+async def test_a_node_is_no_pod():
+    with pytest.raises(ValueError, match="Node//n1 is not a workload"):
+        await read_pod(cluster(), Target(kind="Node", namespace=None, name="n1"))
 
 
 @pytest.mark.parametrize("resource", [Resource.PODS, Resource.DEPLOYMENTS, Resource.REPLICA_SETS])

@@ -23,6 +23,7 @@ from sre_agent.cluster.port import (
 from sre_agent.draining import Leave, Settled
 from sre_agent.execution import Execution, event_about, execute, outcome_of
 from sre_agent.run import Change, Outcome
+from sre_agent.store import Braked, LostFence
 from tests.unit.guard_cases import NOW, change, node_change
 
 
@@ -88,6 +89,8 @@ def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(readback, "PAUSE_SECONDS", 0.0)
 
 
+POD_DELETION = Write(verb=WriteVerb.DELETE, resource=Resource.PODS, namespace="shop", name="cart-1", body={})
+
 PATCHES = [
     pytest.param([None, None], Outcome.DONE, False, 1, id="dry run and write accepted"),
     pytest.param([Refused("quota")], Outcome.FAILED, False, 0, id="the dry run is refused"),
@@ -108,6 +111,38 @@ async def test_a_patch_is_sent_once_and_its_answer_is_kept(
     assert (execution.outcome, execution.conflict, len(execution.writes)) == (outcome, conflict, accepted)
     assert [dry for _, dry in cluster.requests] == [True, False][: len(answers)]
     assert (execution.detail is None) is (outcome is Outcome.DONE)
+
+
+async def paused() -> None:
+    raise Braked("pause", "paused before it was sent")
+
+
+async def test_a_patch_that_may_not_leave_is_not_sent() -> None:
+    cluster = Answering([None])
+    execution, _ = await executed(cluster, change(), leave=paused)
+    assert cluster.requests == [("cart", True)]
+    assert (execution.outcome, execution.writes, execution.detail) == (Outcome.FAILED, (), "paused before it was sent")
+    assert execution.held is not None
+
+
+async def test_a_patch_whose_run_was_lost_ends_everything() -> None:
+    async def lost() -> None:
+        raise LostFence("taken over")
+
+    cluster = Answering([None])
+    with pytest.raises(LostFence):
+        await executed(cluster, change(), leave=lost)
+    assert [dry for _, dry in cluster.requests] == [True]
+
+
+async def test_a_drain_that_may_not_leave_lists_its_pods() -> None:
+    cluster = Answering([])
+    execution, settled = await executed(cluster, evictions("cart-1", "cart-2"), leave=paused)
+    assert cluster.requests == []
+    assert (execution.outcome, execution.action) == (Outcome.FAILED, "drain_node:worker-1:evicted=0,left=4")
+    assert execution.detail == "shop/cart-1: paused before it was sent; shop/cart-2: paused before it was sent"
+    assert execution.held is not None
+    assert settled == {"cart-1": Outcome.FAILED, "cart-2": Outcome.FAILED}
 
 
 EVICTIONS = [
@@ -133,15 +168,18 @@ async def test_each_pod_is_evicted_once_and_counted_as_it_went(
 
 
 @pytest.mark.parametrize(
-    ("made", "kind", "namespace"),
+    ("made", "api_version", "kind", "namespace"),
     [
-        pytest.param(change(), "Deployment", "shop", id="a Deployment, in its namespace"),
-        pytest.param(evictions("cart-1"), "Node", "default", id="a node, in default"),
+        pytest.param(change(), "apps/v1", "Deployment", "shop", id="a Deployment, in its namespace"),
+        pytest.param(change(writes=(POD_DELETION,)), "apps/v1", "Deployment", "shop", id="the Deployment of a pod"),
+        pytest.param(evictions("cart-1"), "v1", "Node", "default", id="a node, in default"),
     ],
 )
-async def test_the_event_names_the_object_and_the_incident(made: Change, kind: str, namespace: str) -> None:
+async def test_the_event_names_the_object_and_the_incident(
+    made: Change, api_version: str, kind: str, namespace: str
+) -> None:
     execution, _ = await executed(Answering([None, None]), made)
     event = event_about(made, execution, 42, NOW)
-    assert event["involvedObject"]["kind"] == kind
+    assert (event["involvedObject"]["apiVersion"], event["involvedObject"]["kind"]) == (api_version, kind)
     assert event["metadata"]["namespace"] == namespace
     assert event["message"] == f"{execution.action} (incident 42)"

@@ -8,7 +8,7 @@ from sre_agent import guards
 from sre_agent.alert import AlertStatus
 from sre_agent.alert.standing import AlertState, Standing
 from sre_agent.facts import Facts
-from sre_agent.run import Change, Judgement, Mode, StepRecord, StepStatus, Verdict, question, refusal
+from sre_agent.run import Change, Judgement, Mode, StepRecord, StepStatus, Tells, Verdict, question, refusal
 from sre_agent.runbook import Step
 from tests.unit.guard_cases import (
     DAYS,
@@ -121,6 +121,8 @@ STOP = [
             "stop-switch",
             "the ConfigMap agentic/sre-agent-stop stops the agent: database migration, ask Ada",
             "kubectl -n agentic delete configmap sre-agent-stop",
+            retry_at=NOW + 30 * MINUTES,
+            tells=Tells.NOBODY,
         ),
         id="the stop switch, with what its maker says",
     ),
@@ -139,7 +141,8 @@ STOP = [
             "stop-switch",
             "whether the ConfigMap agentic/sre-agent-stop stops the agent could not be read: no answer",
             "an API server that answers, and the right to get the ConfigMap agentic/sre-agent-stop",
-            retry_at=NOW + MINUTES,
+            retry_at=NOW + 5 * MINUTES,
+            tells=Tells.ONCE,
         ),
         id="a stop switch that cannot be read now",
     ),
@@ -174,7 +177,8 @@ STOP = [
             "alertmanager",
             "whether the alert is still active could not be read: http://am:9093: it answers 502",
             "an Alertmanager at SRE_AGENT_ALERTMANAGER_URL that answers",
-            retry_at=NOW + MINUTES,
+            retry_at=NOW + 5 * MINUTES,
+            tells=Tells.ONCE,
         ),
         id="an Alertmanager that does not answer",
     ),

@@ -40,6 +40,9 @@ def page(code: int) -> Answer:
 
 
 RBAC = 'deployments.apps "web" is forbidden: User "agent" cannot patch resource "deployments" in API group "apps" in x'
+WEBHOOK = (
+    'Internal error occurred: failed calling webhook "policy.example.com": failed to call webhook: Post "https://"'
+)
 TERMINATING = [{"reason": "NamespaceTerminating", "message": "namespace x is being terminated"}]
 OTHER_UID = [{"field": "metadata.uid", "message": "field is immutable"}]
 ROWS = [
@@ -60,6 +63,8 @@ ROWS = [
     pytest.param(status(422, "Invalid", causes=OTHER_UID), Conflict, Conflict, id="422 for another uid"),
     pytest.param(answer(429, "Too many requests", "text/plain"), TooManyRequests, TooManyRequests, id="429"),
     pytest.param(status(500, "InternalError"), Unavailable, UnknownOutcome, id="500"),
+    pytest.param(status(500, "InternalError", WEBHOOK), Unavailable, Unavailable, id="500 of a webhook that is away"),
+    pytest.param(answer(500, WEBHOOK, "text/plain"), Unavailable, UnknownOutcome, id="500 of who speaks of a webhook"),
     pytest.param(status(500, "InternalError", SEVERAL), Unavailable, Refused, id="500 for two budgets"),
     pytest.param(page(502), Unavailable, UnknownOutcome, id="502 of a gateway"),
     pytest.param(status(503, "ServiceUnavailable"), Unavailable, UnknownOutcome, id="503"),

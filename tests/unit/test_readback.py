@@ -97,3 +97,22 @@ async def test_an_unknown_write_is_judged_by_what_is_there(
     cluster = Showing(*shown)
     assert await look_up(cluster, write) is effect
     assert cluster.looks <= readback.LOOKS
+
+
+FORESEEN: Object = {"metadata": {"name": "n", "uid": "u", "resourceVersion": "1", "generation": 8}, "spec": {}}
+
+
+@pytest.mark.parametrize(
+    ("generation", "effect"),
+    [
+        pytest.param(7, Effect.NEVER, id="only its status was changed"),
+        pytest.param(8, Effect.REPLACED, id="one spec was written: this one, or another that was first"),
+        pytest.param(9, Effect.REPLACED, id="two were: this one may have been taken back"),
+    ],
+)
+async def test_a_patch_that_is_not_there_is_denied_only_where_no_spec_was_written(
+    generation: int, effect: Effect
+) -> None:
+    found = node(version="3")
+    found["metadata"]["generation"] = generation
+    assert await look_up(Showing(found), patch(unschedulable=True), foreseen=FORESEEN) is effect

@@ -55,6 +55,7 @@ def test_an_empty_environment_gives_the_documented_defaults() -> None:
         viewer_token=None,
         tls_cert=None,
         tls_key=None,
+        concurrency=4,
         data_dir=Path("/home/op/.local/share/sre-agent"),
         runbooks_dir=None,
         modes=(),

@@ -256,7 +256,7 @@ async def assess(tool, objects, *, book=None, settings=None, alertname="KubePodO
         labels = {"pod": "app-2-a", "container": "app"}
     found, target, on = await bound(objects, alertname=alertname, **labels)
     asked = TOOLS[tool]
-    evidence = await read_workload(on, target, NOW)
+    evidence = await read_workload(on, target, NOW, looks=asked.looks(found))
     arguments = asked.input(**arguments_for(asked, target))
     return asked.assess(arguments, evidence, context(found, target, book=book, settings=settings))
 

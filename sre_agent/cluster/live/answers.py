@@ -37,6 +37,9 @@ RULES = "k8s/base/rbac.yaml"
 _REFUSALS_BY_500 = (SEVERAL, "does not contain declared merge key")
 """What the API server refuses before it writes, and yet answers with 500."""
 
+_WEBHOOK_AWAY = "failed calling webhook"
+"""500 again, before anything is written: who has to be asked about the write does not answer, and may do so later."""
+
 _NOT_SERVED = "404 page not found"
 """What the API server says, as plain text, of a group or a resource that it does not have."""
 
@@ -114,6 +117,8 @@ def refusal(request: Request, answer: Answer) -> ClusterError:
         return TooManyRequests(message, budget=_budget(status), retry_after=_retry_after(status, answer))
     if code == 401:
         return Unauthenticated(f"{message}: the credentials are not accepted; renew the token, or log in again")
+    if code >= 500 and status and _WEBHOOK_AWAY in message:
+        return Unavailable(message)
     if code >= 500 or code == 408 or code < 400:
         refused = request.changes and any(words in message for words in _REFUSALS_BY_500)
         return Refused(message) if refused else _nobody_knows(request, message)

@@ -50,14 +50,14 @@ def choose(context: str | None) -> Chosen:
     files = [_read(path) for path in _paths(place)]
     if not files:
         raise Unreachable(
-            f"no cluster: there is no kubeconfig at {place}; set KUBECONFIG, or give recorded objects with --snapshot"
+            f"no cluster: there is no kubeconfig at {place}; set KUBECONFIG, or replay recorded objects with --snapshot"
         )
     contexts = _named(files, "context")
     wanted = context or _current(files)
     if wanted is None or wanted not in contexts:
         asked = f"there is no context {wanted}" if wanted else "no current context is set"
-        known = ", ".join(sorted(contexts)) or "none"
-        raise Unreachable(f"no cluster: {asked} in {place}; give --context, one of: {known}")
+        known = f"give --context, one of: {', '.join(sorted(contexts))}" if contexts else "it holds none at all"
+        raise Unreachable(f"no cluster: {asked} in {place}; {known}")
     where, chosen = f"context {wanted} in {place}", contexts[wanted][1]
     cluster = _referred(chosen.get("cluster"), _named(files, "cluster"), where, "cluster")
     if not isinstance(cluster[1].get("server"), str):

@@ -1,0 +1,60 @@
+"""The leave to send: how it is asked for, and that an old answer does not count."""
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from sre_agent import leave as module
+from sre_agent.leave import SEND_WITHIN, leave_for
+from sre_agent.run import Change
+from sre_agent.stop_switch import StopSwitch
+from sre_agent.store import ActiveRun
+from tests.unit.guard_cases import NOW, change, drain_of
+
+OPEN_FOR = timedelta(minutes=15)
+RUN = ActiveRun(id=uuid4(), incident_id=1, attempt=1)
+
+
+class Answering:
+    """The part of a store that is asked. Each answer takes as long as told, by a clock of its own."""
+
+    def __init__(self, *took: float) -> None:
+        self.brakes = self
+        self.took = list(took)
+        self.seconds = 0.0
+        self.asked: list[tuple[timedelta, datetime]] = []
+
+    async def require_leave(self, run: ActiveRun, action_id: int, *, scope: str, within: timedelta, now: Any) -> None:
+        assert (run, action_id, scope) == (RUN, 7, "live")
+        self.asked.append((within, now))
+        self.seconds += self.took.pop(0)
+
+
+async def asked(monkeypatch: pytest.MonkeyPatch, store: Any, wanted: Change) -> list[timedelta]:
+    monkeypatch.setattr(module, "monotonic", lambda: store.seconds)
+    await leave_for(RUN, 7, wanted, store=store, scope="live", open_for=OPEN_FOR, clock=lambda: NOW, switch=released)()
+    assert {now for _, now in store.asked} == {NOW}
+    return [within for within, _ in store.asked]
+
+
+async def released() -> StopSwitch:
+    return StopSwitch(place="agentic/sre-agent-stop", thrown=False)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "within"),
+    [
+        pytest.param(change(), SEND_WITHIN, id="a single write leaves soon"),
+        pytest.param(drain_of("cart-1"), OPEN_FOR, id="a drain as long as it holds its node"),
+    ],
+)
+async def test_a_request_leaves_within_the_time_of_its_intent(
+    monkeypatch: pytest.MonkeyPatch, wanted: Change, within: timedelta
+) -> None:
+    assert await asked(monkeypatch, Answering(0.1), wanted) == [within]
+
+
+async def test_an_answer_that_is_old_when_it_comes_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len(await asked(monkeypatch, Answering(90.0, 2.0, 1.9), change())) == 3
