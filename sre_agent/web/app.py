@@ -63,6 +63,8 @@ ROUTES = (
 NEEDS = {route.handler: route.need for route in ROUTES}
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
+CANCEL_AGAIN_SECONDS = 0.2
+
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -151,6 +153,6 @@ async def _end_streams(app: web.Application) -> None:
 async def _listening(app: web.Application) -> AsyncIterator[None]:
     listening = asyncio.create_task(app[SITE].hub.listen())
     yield
-    listening.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await listening
+    while not listening.done():
+        listening.cancel()  # asyncio.wait_for of Python 3.11 loses one that comes together with what it waits for
+        await asyncio.wait({listening}, timeout=CANCEL_AGAIN_SECONDS)

@@ -23,6 +23,8 @@ LOOK_BACK = 100
 """How many ids before the last one are read again: events get their ids before they are committed, in any order."""
 
 AGAIN_SECONDS = 1.0
+PATIENCE_SECONDS = 5.0
+"""How long who comes while nothing is heard waits for it, before he is told to come again."""
 
 log = get_logger(__name__)
 
@@ -59,6 +61,7 @@ class Hub:
         self._changes = changes
         self._watchers: set[Watcher] = set()
         self._last: int | None = None
+        self._hearing = asyncio.Event()
 
     async def listen(self) -> None:
         """Hears changes until it is cancelled, through every restart of the database."""
@@ -68,9 +71,19 @@ class Hub:
                     await self._hear()
                 except Unreachable as error:
                     log.warning("stream.database_away", error=str(error))
+                finally:
+                    self._hearing.clear()
                 await asyncio.sleep(AGAIN_SECONDS)
         finally:
             self.close()
+
+    async def hears(self) -> bool:
+        """Whether changes are heard; a listener that is just beginning is waited for."""
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                return await self._hearing.wait()
+        except TimeoutError:
+            return False
 
     @contextmanager
     def watch(self) -> Iterator[Watcher]:
@@ -100,6 +113,7 @@ class Hub:
                 self._last = await self._changes.newest()
             else:
                 await self._catch_up(self._last)
+            self._hearing.set()
             async for event_ids in batches:
                 if self._watchers:
                     self._give(await self._changes.of_events(event_ids))

@@ -17,7 +17,9 @@ from sre_agent.web.hub import Hub
 class Site:
     """One serving process. `stopping` is set once: from then on nothing new is taken in.
 
-    `runbooks_fault` says why the user's runbooks as they are now are not used; None where they are.
+    `parsing` is held while a large body is parsed: several at once would take as long, and the event loop would wait
+    for all of them in turn. `runbooks_fault` says why the user's runbooks as they are now are not used; None where
+    they are.
     """
 
     service: Service
@@ -27,6 +29,7 @@ class Site:
     health: Health
     runbooks_fault: Callable[[], str | None]
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    parsing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 SITE = web.AppKey("site", Site)

@@ -40,6 +40,8 @@ async def stream(request: web.Request) -> web.StreamResponse:
     site, origin, last = site_of(request), origin_asked(request.query), _last_event(request)
     if site.stopping.is_set():
         raise Refused(503, "the server is stopping", headers={"Retry-After": "2"})
+    if not await site.hub.hears():
+        raise Refused(503, "the database is away, so no change would be heard", headers={"Retry-After": "5"})
     response = web.StreamResponse(
         headers={"Content-Type": CONTENT_TYPE, "Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
     )

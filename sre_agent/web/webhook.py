@@ -31,14 +31,14 @@ async def receive(request: web.Request) -> web.Response:
             503, "the server is stopping: send it again, another one takes it", headers={"Connection": "close"}
         )
     body = await read_body(request, MAX_BYTES)
-    payload = await (asyncio.to_thread(parse, body, source=SOURCE) if len(body) > AT_ONCE else _parsed(body))
+    if len(body) <= AT_ONCE:
+        payload = parse(body, source=SOURCE)
+    else:
+        async with site.parsing:
+            payload = await asyncio.to_thread(parse, body, source=SOURCE)
     admissions = await site.reception.accept(payload)
     _count(payload, opened=sum(admission.opened for admission in admissions))
     return web.Response()
-
-
-async def _parsed(body: bytes) -> Payload:
-    return parse(body, source=SOURCE)
 
 
 def _count(payload: Payload, *, opened: int) -> None:

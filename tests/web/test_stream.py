@@ -132,6 +132,22 @@ async def test_a_quiet_stream_says_that_it_is_there(server: Served, monkeypatch:
             pass
 
 
+async def test_where_no_change_is_heard_nobody_is_left_waiting_for_one(
+    server: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_module, "PATIENCE_SECONDS", 0.05)
+    deaf = hub_module.Hub(server.store.changes)
+    assert await deaf.hears() is False
+    listening = asyncio.create_task(deaf.listen())
+    monkeypatch.setattr(hub_module, "PATIENCE_SECONDS", 20.0)
+    assert await deaf.hears() is True
+    listening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await listening
+    monkeypatch.setattr(hub_module, "PATIENCE_SECONDS", 0.05)
+    assert await deaf.hears() is False
+
+
 async def test_the_end_of_the_server_ends_every_stream(server: Served) -> None:
     async with watching(server) as reader:
         server.site.hub.close()
