@@ -24,7 +24,7 @@ from tests.unit.guard_cases import change, facts
 HISTORIES = int(os.environ.get("SRE_AGENT_TEST_HISTORIES", "200"))
 SEED = int(os.environ.get("SRE_AGENT_TEST_SEED", "20261123"))
 DECISIONS = 1200
-LIMITS = replace(USUAL, writes=4)
+LIMITS = replace(USUAL, writes=3)
 GUARDS = (
     brakes.writes,
     brakes.target_busy,
@@ -121,7 +121,7 @@ async def judged(store: Store, run_id: UUID, tool: str, key: str, now: datetime)
     past = await store.past_actions(scope="live", cluster="prod", target_key=key, since=now - timedelta(days=1))
     given = facts(
         now=now,
-        settings=load({"SRE_AGENT_WRITES_PER_10M": "4"}),
+        settings=load({"SRE_AGENT_WRITES_PER_10M": "3"}),
         target=target,
         brakes=state.apart_from(run_id, key),
         past_actions=tuple(entry for entry in past if not (entry.finished_at is None and entry.run_id == run_id)),
