@@ -12,8 +12,8 @@ import pytest
 from sre_agent.alert import parse
 from sre_agent.cluster.live import open_cluster
 from sre_agent.cluster.port import Write
-from sre_agent.executor import CONFLICT_TRIES
 from sre_agent.objects import Object
+from sre_agent.remediation import CONFLICT_TRIES
 from sre_agent.run import RunStatus
 from sre_agent.store import Store
 from tests.control_plane.api import Api
