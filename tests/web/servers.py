@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -13,6 +14,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -129,7 +131,9 @@ class ServeProcess:
         self.started: Mapping[str, Any] = {}
 
     def __enter__(self) -> Self:
-        self.process = subprocess.Popen(self._command, env=self._environment, stderr=subprocess.PIPE, text=True)
+        self._log = tempfile.NamedTemporaryFile("r", suffix=".log")
+        with Path(self._log.name).open("w") as written:  # a file: nobody may be reading a pipe when it is full
+            self.process = subprocess.Popen(self._command, env=self._environment, stderr=written)
         return self
 
     def __exit__(
@@ -138,23 +142,23 @@ class ServeProcess:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
-        assert self.process.stderr is not None
-        self.process.stderr.close()
+        self._log.close()
 
     def wait_until_ready(self) -> None:
         """Reads the log up to the line that says where it listens."""
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            event = json.loads(line)
-            if event["event"] == "server.started":
-                self.started, self.url = event, event["listening"].split(", ")[0]
-                return
-        raise AssertionError(f"it ended with {self.process.wait()} before it listened")
+        line = ""
+        while not line.endswith("\n") or json.loads(line)["event"] != "server.started":
+            line = self._log.readline() if line.endswith("\n") else line + self._log.readline()
+            if not line.endswith("\n"):
+                assert self.process.poll() is None, f"it ended with {self.process.wait()} before it listened: {line}"
+                time.sleep(0.02)
+        self.started = json.loads(line)
+        self.url = self.started["listening"].split(", ")[0]
 
     def ended(self) -> tuple[int, str]:
         """Waits for the end: the exit code, and what was said meanwhile."""
-        _, said = self.process.communicate(timeout=READY_SECONDS)
-        return self.process.returncode, said
+        code = self.process.wait(timeout=READY_SECONDS)
+        return code, self._log.read()
 
     def get(self, path: str) -> tuple[int, Any]:
         """A plain request."""
