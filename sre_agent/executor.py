@@ -263,7 +263,8 @@ async def _remediate(run: _Run, step: Step, call: ValidatedCall, tool: Remediati
         if execution is None or not execution.conflict:
             break
     if execution is not None and execution.held is not None:
-        judgements += (refused(execution.held, run.now()),)
+        rest = max(run.settings.cooldown, run.settings.drain_pause) if execution.writes else timedelta(0)
+        judgements += (refused(execution.held, run.now(), rest=rest),)
     return records.judged(step, call, assessment, judgements, execution)
 
 
