@@ -99,10 +99,11 @@ def _refusing(step: StepRecord) -> list[Judgement]:
 def _retry_at(steps: Sequence[StepRecord]) -> datetime | None:
     """When every reason against the change will have passed; None when one of them does not pass by itself.
 
-    Under a brake of the whole cluster the others are looked at again when that is over.
+    Under a brake of the whole cluster the others are looked at again when that is over. A drain that is done has a
+    reason against it where it was stopped before its last pods.
     """
     for step in steps:
-        if step.status not in {StepStatus.REFUSED, StepStatus.PROPOSED}:
+        if step.status not in {StepStatus.REFUSED, StepStatus.PROPOSED, StepStatus.DONE}:
             continue
         against = [judgement for judgement in step.judgements if judgement.verdict is not Verdict.ALLOW]
         moments = [judgement.retry_at for judgement in against if judgement.retry_at]

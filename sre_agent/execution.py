@@ -34,7 +34,7 @@ class Execution:
     `detail` says why it is not done, or what is still to be awaited; `stayed` are the pods that a drain could not
     evict, with the reasons. `conflict` says that somebody else changed the object first: nothing was written, judge
     again. `barred` says that the cluster could not be reached or does not allow it: no other try helps before a person
-    does. `held` is the brake that came on before anything was sent.
+    does. `held` is the brake that came on before anything was sent, or, of a drain that is done, before all was.
     """
 
     outcome: Outcome
@@ -144,7 +144,7 @@ def _drained(change: Change, settled: Sequence[Settled], *, waited: bool) -> Exe
         writes=accepted,
         detail="; ".join(f"{pod.pod}: {pod.reason}" for pod in said) or None,
         stayed=(*stayed, *unknown),
-        held=next((pod.held for pod in stayed if pod.held), None) if outcome is Outcome.FAILED else None,
+        held=None if outcome is Outcome.UNKNOWN else next((pod.held for pod in stayed if pod.held), None),
     )
 
 

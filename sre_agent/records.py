@@ -126,7 +126,7 @@ def _what_became(
     assessment: Assessment, judgements: tuple[Judgement, ...], execution: Execution | None
 ) -> tuple[StepStatus, str | None]:
     verdict = worst(judgements)
-    if execution is not None and execution.held is not None:
+    if execution is not None and execution.held is not None and execution.outcome is Outcome.FAILED:
         return StepStatus.REFUSED, execution.held.reason
     if execution is not None and execution.conflict:
         return StepStatus.REFUSED, f"somebody else kept changing the object while it was judged: {execution.detail}"

@@ -61,7 +61,8 @@ async def remediate(walk: Walk, step: Step, call: ValidatedCall, tool: Remediati
         if execution is None or not execution.conflict:
             break
     if execution is not None and execution.held is not None:
-        judgements += (refused(execution.held, walk.now()),)
+        rest = max(walk.settings.cooldown, walk.settings.drain_pause) if execution.writes else timedelta(0)
+        judgements += (refused(execution.held, walk.now(), rest=rest),)
     return records.judged(step, call, assessment, judgements, execution)
 
 

@@ -197,11 +197,15 @@ def drained_until(state: BrakeState, settings: Settings, now: datetime) -> datet
     return ends if ends is not None and ends > now else None
 
 
-def refused(braked: Braked, now: datetime) -> Judgement:
-    """The judgement about a change that met a brake on its way, after every guard had let it pass."""
+def refused(braked: Braked, now: datetime, *, rest: timedelta = timedelta(0)) -> Judgement:
+    """The judgement about a change that met a brake on its way, after every guard had let it pass.
+
+    `rest` is how long other guards will let nothing more be done after the part of it that was done.
+    """
     if braked.rule == OVER:
         return refusal(OVER, braked.reason, "a new firing notification", settled=True)
     look = braked.retry_at or now + (PAUSE_LOOK if braked.rule in _BY_A_PERSON else SOON)
+    look = max(look, now + rest)
     return refusal(
         braked.rule,
         braked.reason,

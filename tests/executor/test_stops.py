@@ -110,12 +110,23 @@ async def test_a_switch_that_is_thrown_in_a_drain_ends_the_evictions(
     recording = load(example / "cluster")
     cluster = Drained(recording)
     alert = parse((example / "payload.json").read_bytes(), source="test").alerts[0]
-    record = await run_on(store, cluster, alert=alert, now=newest_time(recording))
+    record = await run_on(store, cluster, alert=alert, scope="drained", now=newest_time(recording))
     drained = record.steps[-1]
     assert drained.change is not None
     assert len(drained.change.writes) > 1
     assert cluster.evicted == 1
     assert "stops the agent" in str((drained.result or {})["left"])
+    assert (drained.status, record.status) == (StepStatus.DONE, RunStatus.SUCCEEDED)
+    assert str(record.action_taken).endswith("drain_node:worker-3:evicted=1,left=6")
+    assert (rules(record), record.retry_at) == (["stop-switch"], drained.judgements[0].retry_at)
+    assert record.retry_at is not None
+    drain, _cordon = await store.past_actions(
+        scope="drained",
+        cluster="unknown",
+        target_key=drained.change.target.key,
+        since=record.retry_at - timedelta(days=1),
+    )
+    assert record.retry_at >= drain.intended_at + timedelta(minutes=30), "the drain's own cool-down is over then"
 
 
 async def test_a_switch_that_says_false_and_one_elsewhere_stop_nothing(store: Store) -> None:

@@ -28,7 +28,7 @@ from tests.live.broken import (
 )
 
 FALLBACK = "us-docker.pkg.dev/google-samples/containers/gke/hello-app:1.0"
-GONE = "is gone; nothing is done to its successor because of it"
+GONE = "(gone, or never there); nothing is done to another one because of it"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ second of two runs really looks again.
 
 import json
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -21,7 +21,18 @@ from tests.control_plane.plane import ACCOUNT, ControlPlane
 from tests.control_plane.upkeep import delete_namespace
 from tests.live.accounts import service_account, wait_until_allowed
 from tests.live.alerts import CASES, REQUESTS, Case
-from tests.live.broken import APP, DEMO, NODE, Labels, about_a_pod, dead_node, is_empty, is_given_back, workload
+from tests.live.broken import (
+    APP,
+    DEMO,
+    NODE,
+    Labels,
+    about_a_pod,
+    dead_node,
+    is_empty,
+    is_given_back,
+    killed_for_memory,
+    workload,
+)
 from tests.live.decisions import Run, decided, decision, replayed
 from tests.live.workloads import container, killed
 from tests.rbac import K8S
@@ -54,11 +65,12 @@ def may_write(plane: ControlPlane) -> None:
     wait_until_allowed(plane, "create", "events")
 
 
-def payload_of(alert: str, runbook: str, labels: Labels, directory: Path) -> str:
+def payload_of(alert: str, runbook: str, labels: Labels, directory: Path, *, age: timedelta = timedelta(0)) -> str:
     """What Alertmanager would post about it."""
     path = directory / f"{alert}.json"
     named = {"alertname": alert, "severity": "warning", "runbook_id": runbook, **labels}
-    firing = {"status": "firing", "labels": named, "annotations": {}, "startsAt": datetime.now(UTC).isoformat()}
+    began = datetime.now(UTC) - age
+    firing = {"status": "firing", "labels": named, "annotations": {}, "startsAt": began.isoformat()}
     path.write_text(json.dumps({"alerts": [firing]}))
     return str(path)
 
@@ -209,6 +221,22 @@ def test_a_limit_that_did_not_help_is_not_raised_again_within_the_cool_down(
     assert (refused["status"], refused["action_taken"], refused["action_recommended"]) == ("escalated", None, None)
     assert "less than 30m ago" in reasons(refused)
     assert refused["retry_at"] is not None
+
+
+def test_a_person_who_says_that_an_old_alert_still_fires_is_not_asked_again(
+    reader: ControlPlane, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    may_write(reader)
+    old = payload_of("KubePodOOMKilled", "RB_OOM", killed_for_memory(reader), tmp_path, age=timedelta(days=3))
+    mark = reader.audit_mark()
+    assert run(["replay", old, *AUTO]) == 2
+    assert "--assume-firing" in capsys.readouterr().err
+    assert asked_since(reader, mark) == []
+    (raised,) = replayed(capsys, old, *AUTO, "--assume-firing")["runs"]
+    assert (raised["action_taken"], raised["action_recommended"]) == (
+        f"patch_memory_limit:{DEMO}/{APP}/app:128Mi→256Mi",
+        None,
+    )
 
 
 @pytest.mark.timeout(300)

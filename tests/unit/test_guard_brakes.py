@@ -272,3 +272,13 @@ def test_a_brake_that_is_met_on_the_way_refuses_as_its_guard_would(
         retry_at,
         tells,
     )
+
+
+@pytest.mark.parametrize(
+    ("until", "looked_at"), [(NOW + MINUTES, NOW + 30 * MINUTES), (NOW + HOURS, NOW + HOURS)], ids=["short", "long"]
+)
+def test_what_a_pause_left_undone_waits_for_its_end_and_for_the_rest_of_what_was_done(
+    until: datetime, looked_at: datetime
+) -> None:
+    found = refused(Braked("pause", "paused before it was sent", until), NOW, rest=30 * MINUTES)
+    assert found.retry_at == looked_at

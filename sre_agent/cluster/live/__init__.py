@@ -42,7 +42,8 @@ READ_SECONDS = 14.0
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 2.0
 LOG_BYTES = 1024 * 1024
-"""The most that is read of one log."""
+"""The most that is kept of one log: its end. The API's own `limitBytes` counts from the first of the last lines, and so
+takes the newest ones away."""
 
 
 @asynccontextmanager
@@ -163,10 +164,10 @@ class LiveCluster:
                     "container": container,
                     "previous": "true" if previous else "false",
                     "tailLines": str(tail_lines),
-                    "limitBytes": str(LOG_BYTES),
                 },
                 what=f"reading the log of container {container} of pod {namespace}/{pod}",
                 accept="*/*",
+                newest=LOG_BYTES,
             )
         )
         return answer.text
