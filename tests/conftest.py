@@ -16,7 +16,7 @@ from sre_agent.resources import data_path
 from sre_agent.store import Store
 from sre_agent.store.migrations import migrate
 
-pytest_plugins = ["tests.control_plane.fixtures"]
+pytest_plugins = ["tests.control_plane.fixtures", "tests.figures"]
 
 USERS_SETTINGS = (
     "AGENT_MODE",

@@ -1,0 +1,52 @@
+"""What must be true of a database when all the trouble is over, whatever died on the way."""
+
+import asyncio
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import psycopg
+
+from tests.chaos.replicas import PATIENCE
+
+ENDED = "select count(*) from runs where finished_at is null"
+DOUBLED_INCIDENTS = "select dedup_key from incidents group by dedup_key having count(*) > 1"
+DOUBLED_RUNS = "select incident_id from runs group by incident_id having count(*) > 1"
+OPEN_INTENTS = "select id from actions where status = 'intended'"
+BROKEN_CHAINS = "select * from chain_faults"
+WITHOUT_JOB = """
+    select r.id from runs r
+     where r.finished_at is null
+       and not exists (select from jobs.procrastinate_jobs j where j.args ->> 'run_id' = r.id::text
+                                                              and j.status in ('todo', 'doing'))"""
+HALF_STORED = """
+    select i.id from incidents i
+     where not exists (select from incident_events e where e.incident_id = i.id and e.event_type = 'webhook_received')
+        or not exists (select from webhooks w, jsonb_array_elements(w.payload -> 'alerts') as told
+                        where told ->> 'fingerprint' = i.fingerprint and told -> 'labels' = i.labels)"""
+
+
+def ask(database: str, question: str) -> list[tuple[Any, ...]]:
+    with psycopg.connect(database) as connection:
+        return connection.execute(question).fetchall()
+
+
+def pods(database: str) -> list[str]:
+    """The pods that incidents are about, sorted."""
+    return [pod for (pod,) in ask(database, "select pod from incidents order by pod")]
+
+
+async def all_ended(database: str, *, patience: float = PATIENCE) -> float:
+    """Waits until no run is under way or waits, and says for how many seconds."""
+    began = time.monotonic()
+    while (left := ask(database, ENDED)) != [(0,)]:
+        assert time.monotonic() - began < patience, f"after {patience:.0f} s {left} runs have not ended"
+        await asyncio.sleep(0.1)
+    return time.monotonic() - began
+
+
+def assert_nothing_doubled_or_half(database: str, *, sent: Iterable[str]) -> None:
+    """Every pod that was told of has one incident with one run; nothing is half stored or half done."""
+    assert pods(database) == sorted(sent)
+    for question in (DOUBLED_INCIDENTS, DOUBLED_RUNS, WITHOUT_JOB, HALF_STORED, BROKEN_CHAINS):
+        assert ask(database, question) == [], question
