@@ -6,7 +6,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.chaos.recorded import PROGRAM, UNBRAKED
+from sre_agent.store.migrations import migrate
+from tests.chaos.monkey import OwnPostgres
+from tests.chaos.recorded import recorded
 from tests.chaos.replicas import Replica, started
 
 
@@ -29,6 +31,16 @@ async def replicas(database: str, tmp_path: Path) -> AsyncIterator[list[Replica]
 
 
 @pytest.fixture
+async def own_postgres(tmp_path: Path) -> AsyncIterator[OwnPostgres]:
+    """A PostgreSQL that may be stopped, with the current schema."""
+    postgres = OwnPostgres(tmp_path / "postgres")
+    await postgres.start()
+    await migrate(postgres.conninfo)
+    yield postgres
+    await postgres.stop()
+
+
+@pytest.fixture
 def writes(tmp_path: Path) -> Path:
     """Where processes on the recorded cluster note what they send."""
     return tmp_path / "writes"
@@ -37,17 +49,6 @@ def writes(tmp_path: Path) -> Path:
 @pytest.fixture
 def recorded_replicas(database: str, tmp_path: Path, writes: Path) -> Iterator[list[Replica]]:
     """Three servers on the recorded cluster, each with a worker that may change it."""
-    three = [
-        Replica(
-            tmp_path / f"{number}.log",
-            str(writes),
-            "serve",
-            program=PROGRAM,
-            DATABASE_URL=database,
-            CHAOS_HURRIED="yes",
-            **UNBRAKED,
-        )
-        for number in range(3)
-    ]
+    three = [recorded(tmp_path / f"{number}.log", writes, "serve", DATABASE_URL=database) for number in range(3)]
     with started(*three):
         yield three

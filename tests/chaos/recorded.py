@@ -20,6 +20,7 @@ from sre_agent.cluster.port import Write
 from sre_agent.cluster.recording import from_objects
 from sre_agent.cluster.snapshot import SnapshotCluster
 from sre_agent.objects import Object
+from tests.chaos.replicas import Replica
 from tests.executor.fleet import EXAMPLES, objects_of
 from tests.live.victim import hurry
 
@@ -59,6 +60,11 @@ class NotedCluster(SnapshotCluster):
         return answer
 
 
+def recorded(log: Path, writes: Path, command: str, **environment: str) -> Replica:
+    """A process whose worker may change the recorded cluster; it takes a silent one for dead after seconds."""
+    return Replica(log, str(writes), command, program=PROGRAM, CHAOS_HURRIED="yes", **UNBRAKED, **environment)
+
+
 def namespace_of(number: int) -> str:
     return f"shop-{number}"
 
@@ -78,10 +84,10 @@ def written(writes: Path) -> list[dict[str, Any]]:
 
 def main(writes: str, *arguments: str) -> int:
     @asynccontextmanager
-    async def recorded(_context: str | None) -> AsyncIterator[tuple[NotedCluster, str]]:
+    async def cluster(_context: str | None) -> AsyncIterator[tuple[NotedCluster, str]]:
         yield NotedCluster(Path(writes)), "a recording"
 
-    serving.opened_cluster = recorded
+    serving.opened_cluster = cluster
     if "CHAOS_HURRIED" in os.environ:
         hurry()
     return run(list(arguments))
