@@ -27,7 +27,7 @@ from tests.live.victim import hurry
 PROGRAM = ("-m", "tests.chaos.recorded")
 WORKLOADS = 12
 LINGER_SECONDS = 0.3
-"""How long each request takes, so that a process can end or freeze in the middle of one."""
+"""How long each request takes, so that a process can end in the middle of one; CHAOS_LINGER says otherwise."""
 
 UNBRAKED = {
     "AGENT_MODE": "auto",
@@ -50,13 +50,14 @@ class NotedCluster(SnapshotCluster):
         ]
         super().__init__(from_objects([*(obj for obj in single if obj["kind"] == "Node"), *moved]))
         self._writes = writes
+        self._linger = float(os.environ.get("CHAOS_LINGER", LINGER_SECONDS))
 
     async def write(self, write: Write, *, dry_run: bool = False) -> Object:
         line = {"pid": os.getpid(), "namespace": write.namespace, "name": write.name, "dry_run": dry_run}
         with self._writes.open("a") as notes:
             notes.write(json.dumps(line) + "\n")
         answer = await super().write(write, dry_run=dry_run)
-        await asyncio.sleep(LINGER_SECONDS)
+        await asyncio.sleep(self._linger)
         return answer
 
 
