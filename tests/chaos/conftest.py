@@ -6,8 +6,6 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from sre_agent.store.migrations import migrate
-from tests.chaos.monkey import OwnPostgres
 from tests.chaos.recorded import recorded
 from tests.chaos.replicas import Replica, started
 
@@ -28,16 +26,6 @@ async def replicas(database: str, tmp_path: Path) -> AsyncIterator[list[Replica]
         for replica in three:
             await replica.ready()
         yield three
-
-
-@pytest.fixture
-async def own_postgres(tmp_path: Path) -> AsyncIterator[OwnPostgres]:
-    """A PostgreSQL that may be stopped, with the current schema."""
-    postgres = OwnPostgres(tmp_path / "postgres")
-    await postgres.start()
-    await migrate(postgres.conninfo)
-    yield postgres
-    await postgres.stop()
 
 
 @pytest.fixture
