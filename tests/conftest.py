@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from uuid import uuid4
 
 import psycopg
@@ -15,8 +16,9 @@ from sre_agent.embedded_postgres import running
 from sre_agent.resources import data_path
 from sre_agent.store import Store
 from sre_agent.store.migrations import migrate
+from tests.chaos.monkey import OwnPostgres
 
-pytest_plugins = ["tests.control_plane.fixtures"]
+pytest_plugins = ["tests.control_plane.fixtures", "tests.figures"]
 
 USERS_SETTINGS = (
     "AGENT_MODE",
@@ -93,6 +95,16 @@ def played(postgres: str, migrated_template: str) -> Iterator[str]:
 async def store(database: str) -> AsyncIterator[Store]:
     async with Store.open(database) as opened:
         yield opened
+
+
+@pytest.fixture
+async def own_postgres(tmp_path: Path) -> AsyncIterator[OwnPostgres]:
+    """A PostgreSQL that may be stopped, with the current schema."""
+    postgres = OwnPostgres(tmp_path / "postgres")
+    await postgres.start()
+    await migrate(postgres.conninfo)
+    yield postgres
+    await postgres.stop()
 
 
 def copy_of(postgres: str, template: str) -> Iterator[str]:

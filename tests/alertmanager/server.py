@@ -59,6 +59,13 @@ class AlertmanagerServer:
     def end_silence(self, silence: str) -> None:
         self._call("DELETE", f"silence/{silence}", None)
 
+    def counted(self, name: str) -> int:
+        """One of its own counters, of webhooks alone."""
+        with urllib.request.urlopen(f"{self.url}/metrics", timeout=PATIENCE) as response:
+            lines = response.read().decode().splitlines()
+        counts = [line.rpartition(" ")[2] for line in lines if line.startswith(f'{name}{{integration="webhook"')]
+        return sum(int(float(count)) for count in counts)
+
     def _call(self, method: str, path: str, body: Any) -> Any:
         request = urllib.request.Request(
             f"{self.url}/api/v2/{path}",
@@ -71,10 +78,12 @@ class AlertmanagerServer:
 
 
 @contextmanager
-def alertmanager(directory: Path, *arguments: str, prefix: str = "") -> Iterator[AlertmanagerServer]:
+def alertmanager(
+    directory: Path, *arguments: str, prefix: str = "", config: str = CONFIG
+) -> Iterator[AlertmanagerServer]:
     """Runs one until the block ends. A port that somebody else took meanwhile is worth another try."""
     assert PROGRAM is not None
-    (directory / "alertmanager.yml").write_text(CONFIG)
+    (directory / "alertmanager.yml").write_text(config)
     for left in reversed(range(TRIES)):
         (port,) = free_ports(1)
         processes = Processes(Path(PROGRAM).parent, directory)
