@@ -125,7 +125,7 @@ async def run_incident(
     recorder = RunRecorder(assignment.run_id, cluster=cluster, clock=clock, limit=settings.evidence_bytes)
     run = _Run(
         assignment=assignment,
-        active=await store.start_run(assignment.run_id, now=recorder.clock()),
+        active=await store.start_run(assignment.run_id, mode=assignment.mode, now=recorder.clock()),
         route=route(assignment.alert.labels, runbooks),
         ground=_ground(assignment, runbooks),
         store=store,
