@@ -19,7 +19,7 @@ from sre_agent.alert import Alert
 from sre_agent.alert.standing import Standing
 from sre_agent.analysis.surroundings import look, seen
 from sre_agent.cluster.absent import WHERE_FROM, AbsentCluster
-from sre_agent.cluster.port import BARRIERS, Clock, Cluster, ClusterError, Write
+from sre_agent.cluster.port import BARRIERS, PASSING, Clock, Cluster, ClusterError, Write
 from sre_agent.conclusion import brake_to_tell, conclude, summary
 from sre_agent.draining import Settled
 from sre_agent.errors import Unreachable
@@ -27,6 +27,7 @@ from sre_agent.event import ErrorRaised, Escalated, Event
 from sre_agent.execution import Execution, cut_off, event_about, execute, outcome_of
 from sre_agent.facts import Facts, Ground, Past, PastBrakes, gather, gather_again, limits
 from sre_agent.guards.brakes import CALM, refused
+from sre_agent.guards.stop import UNREAD_LOOK
 from sre_agent.kept_evidence import RunRecorder
 from sre_agent.leave import leave_for
 from sre_agent.log import get_logger
@@ -97,6 +98,7 @@ class _Run:
     unsaved: list[Event] = field(default_factory=list)
     error: str | None = None
     barred: bool = False
+    passing: bool = False
     given_up: str | None = None
     no_cluster: str | None = None
 
@@ -105,6 +107,11 @@ class _Run:
         """What each step said, for the gates behind it; None for a step that did not run."""
         ran = {StepStatus.DONE, StepStatus.PROPOSED}
         return {step.step: step.result if step.status in ran else None for step in self.steps}
+
+    def unread(self, error: ClusterError) -> None:
+        """Remembers what stood before a read: whether a person has to open the way, whether it passes by itself."""
+        self.barred |= isinstance(error, BARRIERS)
+        self.passing |= isinstance(error, PASSING)
 
 
 async def run_incident(
@@ -144,7 +151,7 @@ async def run_incident(
         raise
     except ClusterError as error:
         run.error = f"what the alert is about could not be looked up: {error}"
-        run.barred |= isinstance(error, BARRIERS)
+        run.unread(error)
     except asyncio.CancelledError:
         await (store.queue.hand_back(run.active) if assignment.returns else _cut_short(run))
         raise
@@ -175,8 +182,7 @@ async def _goes_on(run: _Run) -> bool:
 async def _walk(run: _Run) -> None:
     """Bind the target, then take the steps in order. Without a target every step is refused with the reason."""
     bound = await _bind(run)
-    if isinstance(bound, Target):
-        run.target = bound
+    run.target = bound if isinstance(bound, Target) else None
     finished = {step.step for step in run.steps}
     for step in run.route.runbook.workflow:
         if step.name in finished:
@@ -216,7 +222,7 @@ async def _take_step(run: _Run, step: Step, target: Target) -> StepRecord:
             record = await _use_tool(run, step, call, context)
         except ClusterError as error:
             record = records.closed(step, StepStatus.FAILED, reason=f"{type(error).__name__}: {error}")
-            run.barred |= isinstance(error, BARRIERS)
+            run.unread(error)
     return replace(record, gate=gate.text or None)
 
 
@@ -409,6 +415,7 @@ async def _conclude(run: _Run, walked: RunRecord) -> RunRecord:
         given_up=run.given_up,
         no_cluster=run.no_cluster,
         recorded=run.cluster.recorded,
+        look_again=run.now() + UNREAD_LOOK if run.passing else None,
     )
     record, rule = conclusion(), brake_to_tell(run.steps)
     if rule is None or record.status is not RunStatus.ESCALATED:
