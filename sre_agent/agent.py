@@ -127,11 +127,14 @@ async def _prepare(conninfo: str, *, migrating: bool) -> None:
 
 
 @asynccontextmanager
-async def open_live_cluster(context: str | None) -> "AsyncIterator[LiveCluster]":
-    """The cluster of a kubeconfig context, else of the pod or the current context. Raises Unreachable."""
+async def open_live_cluster(context: str | None, *, probing: bool = True) -> "AsyncIterator[LiveCluster]":
+    """The cluster of a kubeconfig context, else of the pod or the current context. Raises Unreachable.
+
+    Without `probing` one that does not answer is opened, too: each question to it says so.
+    """
     from sre_agent.cluster.live import open_cluster  # a second of imports that only a live cluster is worth
 
-    async with open_cluster(context) as cluster:
+    async with open_cluster(context, probing=probing) as cluster:
         yield cluster
 
 

@@ -18,12 +18,14 @@ def conclude(
     no_cluster: str | None = None,
     recorded: bool,
     told_by: int | None = None,
+    look_again: datetime | None = None,
 ) -> RunRecord:
     """The run with its end, summed up from its steps.
 
     `error` is what cut it short, `given_up` why nobody takes it up again, `no_cluster` why there was none to look at,
     `recorded` whether the cluster is a snapshot. `told_by` is the incident that told a person of the brake of the whole
-    cluster which this run met: then it is put off without escalating.
+    cluster which this run met: then it is put off without escalating. `look_again` is when what could not be read is
+    tried again.
     """
     steps = run.steps
     failures = [f"{step.step}: {step.reason}" for step in steps if step.status is StepStatus.FAILED]
@@ -52,7 +54,7 @@ def conclude(
             *_notes(run, taken, recorded=recorded),
         ),
         escalation="; ".join(left) if status is RunStatus.ESCALATED else None,
-        retry_at=_retry_at(steps),
+        retry_at=_retry_at(steps) or (look_again if status is RunStatus.FAILED and taken is None else None),
     )
 
 

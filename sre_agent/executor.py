@@ -13,12 +13,13 @@ from sre_agent import gates, records
 from sre_agent.afterwards import keep_evidence, write_up
 from sre_agent.analysis.surroundings import look
 from sre_agent.cluster.absent import WHERE_FROM, AbsentCluster
-from sre_agent.cluster.port import BARRIERS, Clock, Cluster, ClusterError
+from sre_agent.cluster.port import Clock, Cluster, ClusterError
 from sre_agent.conclusion import brake_to_tell, conclude, summary
 from sre_agent.errors import Unreachable
 from sre_agent.event import ErrorRaised, Escalated, Event
 from sre_agent.facts import Ground
 from sre_agent.guards.brakes import CALM
+from sre_agent.guards.stop import UNREAD_LOOK
 from sre_agent.kept_evidence import RunRecorder
 from sre_agent.log import get_logger
 from sre_agent.planner.port import Planner
@@ -62,7 +63,7 @@ async def run_incident(
     recorder = RunRecorder(assignment.run_id, cluster=cluster, clock=clock, limit=settings.evidence_bytes)
     walk = Walk(
         assignment=assignment,
-        active=await store.start_run(assignment.run_id, now=recorder.clock()),
+        active=await store.start_run(assignment.run_id, mode=assignment.mode, now=recorder.clock()),
         route=route(assignment.alert.labels, runbooks),
         ground=_ground(assignment, runbooks),
         store=store,
@@ -81,7 +82,7 @@ async def run_incident(
         raise
     except ClusterError as error:
         walk.error = f"what the alert is about could not be looked up: {error}"
-        walk.barred |= isinstance(error, BARRIERS)
+        walk.unread(error)
     except asyncio.CancelledError:
         await (store.queue.hand_back(walk.active) if assignment.returns else _cut_short(walk))
         raise
@@ -112,8 +113,7 @@ async def _goes_on(walk: Walk) -> bool:
 async def _walk(walk: Walk) -> None:
     """Bind the target, then take the steps in order. Without a target every step is refused with the reason."""
     bound = await _bind(walk)
-    if isinstance(bound, Target):
-        walk.target = bound
+    walk.target = bound if isinstance(bound, Target) else None
     finished = {step.step for step in walk.steps}
     for step in walk.route.runbook.workflow:
         if step.name in finished:
@@ -153,7 +153,7 @@ async def _take_step(walk: Walk, step: Step, target: Target) -> StepRecord:
             record = await _use_tool(walk, step, call, context)
         except ClusterError as error:
             record = records.closed(step, StepStatus.FAILED, reason=f"{type(error).__name__}: {error}")
-            walk.barred |= isinstance(error, BARRIERS)
+            walk.unread(error)
     return replace(record, gate=gate.text or None)
 
 
@@ -225,6 +225,7 @@ async def _conclude(walk: Walk, walked: RunRecord) -> RunRecord:
         given_up=walk.given_up,
         no_cluster=walk.no_cluster,
         recorded=walk.cluster.recorded,
+        look_again=walk.now() + UNREAD_LOOK if walk.passing else None,
     )
     record, rule = conclusion(), brake_to_tell(walk.steps)
     if rule is None or record.status is not RunStatus.ESCALATED:

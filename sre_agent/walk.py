@@ -10,7 +10,7 @@ from uuid import UUID
 
 from sre_agent.alert import Alert
 from sre_agent.alert.standing import Standing
-from sre_agent.cluster.port import Clock, Cluster, Write
+from sre_agent.cluster.port import BARRIERS, PASSING, Clock, Cluster, ClusterError, Write
 from sre_agent.event import Event
 from sre_agent.facts import Ground, Past, PastBrakes
 from sre_agent.kept_evidence import RunRecorder
@@ -68,6 +68,7 @@ class Walk:
     unsaved: list[Event] = field(default_factory=list)
     error: str | None = None
     barred: bool = False
+    passing: bool = False
     given_up: str | None = None
     no_cluster: str | None = None
 
@@ -76,6 +77,11 @@ class Walk:
         """What each step said, for the gates behind it; None for a step that did not run."""
         ran = {StepStatus.DONE, StepStatus.PROPOSED}
         return {step.step: step.result if step.status in ran else None for step in self.steps}
+
+    def unread(self, error: ClusterError) -> None:
+        """Remembers what stood before a read: whether a person has to open the way, whether it passes by itself."""
+        self.barred |= isinstance(error, BARRIERS)
+        self.passing |= isinstance(error, PASSING)
 
     def context(self, target: Target) -> ToolContext:
         """What a tool may look at, as it stands now."""

@@ -17,7 +17,7 @@ from sre_agent.errors import Unreachable
 from sre_agent.executor import Assignment, run_incident
 from sre_agent.jobs import SILENCE, JobWorker
 from sre_agent.log import get_logger
-from sre_agent.run import RunRecord
+from sre_agent.run import Mode, RunRecord
 from sre_agent.store import LostFence
 from sre_agent.store.run_queue import QueuedRun
 
@@ -81,6 +81,8 @@ class RunWorker:
                 pass
             except Unreachable as error:
                 log.warning("worker.database_away", error=str(error))
+            except Exception:  # the worker's border: whatever ended this life, the next one begins
+                log.exception("worker.broke_off")
 
     async def _rounds(self, jobs: JobWorker) -> None:
         """What a worker does for all: frees what died with others, queues what is due and what was lost."""
@@ -103,7 +105,7 @@ class RunWorker:
             return
         with contextlib.suppress(LostFence):  # it has ended, or somebody else has it
             record = await run_incident(
-                _assignment(queued),
+                _assignment(queued, Mode(service.settings.agent_mode)),
                 store=service.store,
                 cluster=service.cluster,
                 planner=service.planner,
@@ -115,8 +117,8 @@ class RunWorker:
                 self._finished(record)
 
 
-def _assignment(queued: QueuedRun) -> Assignment:
-    """The run, with the alert as its incident keeps it."""
+def _assignment(queued: QueuedRun, most: Mode) -> Assignment:
+    """The run, with the alert as its incident keeps it. It may have waited since AGENT_MODE was lowered to `most`."""
     alert = Alert(
         index=0,
         status=AlertStatus.RESOLVED if queued.over else AlertStatus.FIRING,
@@ -133,7 +135,7 @@ def _assignment(queued: QueuedRun) -> Assignment:
         incident_id=queued.incident_id,
         alert=alert,
         scope=queued.scope,
-        mode=queued.mode,
+        mode=queued.mode if most is Mode.AUTO else most,
         returns=True,
     )
 

@@ -22,7 +22,7 @@ returning id;
 -- What it was queued for is over before anybody began.
 update runs
    set status = 'cancelled', finished_at = %(now)s, touched_at = clock_timestamp()
- where id = %(run_id)s and status in ('queued', 'running')
+ where id = %(run_id)s and status = 'queued'
 returning id;
 
 -- name: take_back_jobs
@@ -32,14 +32,16 @@ select take_back_jobs(own => %(own)s, held => %(held)s, silence => %(silence)s) 
 select pg_notify('procrastinate_queue_v1#runs', '{"type": "job_inserted", "job_id": 0}');
 
 -- name: queue_due_runs
--- A run that could not act for a reason that has passed is followed by another one, unless one came already.
+-- A run that could not act for a reason that has passed is followed by another one, unless one came already. Which of
+-- two came later is told by touched_at, the database's clock: processes with clocks of their own queue and end runs.
 with due as (
     select distinct on (r.incident_id) r.incident_id, r.runbook_id, r.runbook_sha256, r.mode, r.retry_at
       from runs r
       join incidents i on i.id = r.incident_id
      where r.retry_at <= %(now)s and r.finished_at is not null
        and i.origin = 'live' and i.status = 'open' and not is_over(i)
-       and not exists (select from runs later where later.incident_id = r.incident_id and later.queued_at > r.queued_at)
+       and not exists (
+           select from runs later where later.incident_id = r.incident_id and later.touched_at > r.touched_at)
      order by r.incident_id
      limit 100),
 queued as (

@@ -5,7 +5,8 @@
 -- name: start_run
 -- Whoever held a run that is taken over did not hand it back.
 update runs
-   set status = 'running', attempt = attempt + 1, started_at = coalesce(started_at, %(now)s),
+   set status = 'running', mode = coalesce(%(mode)s, mode), attempt = attempt + 1,
+       started_at = coalesce(started_at, %(now)s),
        deaths = deaths + (status = 'running')::integer, touched_at = clock_timestamp()
  where id = %(run_id)s and status in ('queued', 'running')
 returning id, incident_id, attempt, deaths;

@@ -76,7 +76,7 @@ async def _serve(
     import asyncio
 
     from sre_agent import agent
-    from sre_agent.cli.serving import execute_runs, first_signal, now, opened_cluster
+    from sre_agent.cli.serving import execute_runs, first_signal, missing_for_runs, now, opened_cluster
     from sre_agent.incident import Origin
     from sre_agent.intake import Sender
     from sre_agent.reception import Reception
@@ -88,9 +88,9 @@ async def _serve(
 
     shelf = agent.open_shelf(settings, now)
     async with (
-        opened_cluster(context) as (cluster, place),
+        opened_cluster(context) as opened,
         agent.open_service(
-            settings, runbooks=lambda: shelf.current, cluster=cluster, place=place, migrating=migrating
+            settings, runbooks=lambda: shelf.current, cluster=opened.cluster, place=opened.place, migrating=migrating
         ) as service,
     ):
         reception = Reception(
@@ -105,7 +105,8 @@ async def _serve(
         watching, first = asyncio.create_task(shelf.watch()), first_signal(stopping)
         try:
             async with listening(app, sockets, tls):
-                _tell(service, sockets, access, secure=tls is not None, works=works)
+                missing = [*await missing_for_runs(settings, opened), *access.open_or_shut()]
+                _tell(service, sockets, missing, secure=tls is not None, works=works)
                 if works:
                     await execute_runs(service, stopping, finished=count_run)
                 return await first
@@ -114,9 +115,9 @@ async def _serve(
 
 
 def _tell(
-    service: "Service", sockets: "Sequence[socket.socket]", access: "Access", *, secure: bool, works: bool
+    service: "Service", sockets: "Sequence[socket.socket]", missing: list[str], *, secure: bool, works: bool
 ) -> None:
-    from sre_agent.cli.serving import missing_for_runs, stored_in, tell
+    from sre_agent.cli.serving import stored_in, tell
     from sre_agent.web.listening import place_of
 
     scheme = "https" if secure else "http"
@@ -130,4 +131,4 @@ def _tell(
         "runbooks": str(len(service.runbooks().by_id)),
         "worker": f"{settings.concurrency} runs at a time" if works else "none here",
     }
-    tell("server", facts, [*missing_for_runs(settings, service.place), *access.open_or_shut()])
+    tell("server", facts, missing)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,12 +11,15 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sre_agent.agent import Service
+    from sre_agent.cluster.live import LiveCluster
     from sre_agent.cluster.port import Cluster
     from sre_agent.run import RunRecord
     from sre_agent.settings import Settings
 
 INTERRUPTED = 130
-NO_CLUSTER = "none"
+ANSWER_SECONDS = 2.0
+"""How long what is said at the start waits for the cluster's answer. Alerts are taken already."""
+PROBE_SECONDS = 15.0
 WORKER_SECONDS = 24.0
 """How long a worker may take to let go of its runs: with what closing takes, less than the 30 s of a pod."""
 
@@ -63,25 +67,75 @@ async def execute_runs(
         get_logger(__name__).warning("worker.runs_left", seconds=WORKER_SECONDS)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OpenedCluster:
+    """The cluster that is configured, and where it is in words. `answered` ends when it has answered once."""
+
+    cluster: "Cluster"
+    place: str
+    answered: "asyncio.Task[None] | None" = None
+
+    async def fault(self) -> str | None:
+        """What a person should know about it at the start; a cluster that is slow is not waited for."""
+        import asyncio
+
+        if self.answered is None:
+            return "without a cluster every run ends with advice to a person: give --context, or a kubeconfig"
+        done, _ = await asyncio.wait({self.answered}, timeout=ANSWER_SECONDS)
+        return None if done else "the cluster does not answer: alerts are kept, and their runs look again until it does"
+
+
 @asynccontextmanager
-async def opened_cluster(context: str | None) -> AsyncIterator[tuple["Cluster", str]]:
-    """The cluster that is configured, and where it is. Without one the server takes alerts all the same."""
+async def opened_cluster(context: str | None) -> AsyncIterator[OpenedCluster]:
+    """The cluster that is configured. Without one, or while it does not answer, alerts are taken all the same.
+
+    Raises Unreachable for a configuration that leads nowhere.
+    """
+    import asyncio
+
     from sre_agent import agent
 
     if not agent.cluster_configured(context):
         from sre_agent.cluster.absent import AbsentCluster
 
-        yield AbsentCluster(), NO_CLUSTER
+        yield OpenedCluster(cluster=AbsentCluster(), place="none")
         return
-    async with agent.open_live_cluster(context) as cluster:
-        yield cluster, f"context {cluster.context} at {cluster.server}"
+    async with agent.open_live_cluster(context, probing=False) as cluster:
+        answered = asyncio.create_task(_until_it_answers(cluster))
+        try:
+            yield OpenedCluster(
+                cluster=cluster, place=f"context {cluster.context} at {cluster.server}", answered=answered
+            )
+        finally:
+            answered.cancel()
 
 
-def missing_for_runs(settings: "Settings", place: str) -> list[str]:
+async def _until_it_answers(cluster: "LiveCluster") -> None:
+    """Says why a cluster cannot be used, once for each reason, and when it can."""
+    import asyncio
+
+    from sre_agent.errors import Unreachable
+    from sre_agent.log import get_logger
+
+    log, told = get_logger(__name__), None
+    while True:
+        try:
+            await cluster.probe()
+        except Unreachable as error:
+            if str(error) != told:
+                log.warning("cluster.away", error=str(error))
+            told = str(error)
+        else:
+            if told is not None:
+                log.event("cluster.answers", server=cluster.server)
+            return
+        await asyncio.sleep(PROBE_SECONDS)
+
+
+async def missing_for_runs(settings: "Settings", cluster: OpenedCluster) -> list[str]:
     """What would make runs do more."""
-    missing = []
-    if place == NO_CLUSTER:
-        missing.append("without a cluster every run ends with advice to a person: give --context, or a kubeconfig")
+    fault = await cluster.fault()
+    missing = [] if fault is None else [fault]
     if settings.openai_api_key is None:
         missing.append("without OPENAI_API_KEY the planner is the scripted one, and analyses are composed")
     if settings.cluster_name is None:

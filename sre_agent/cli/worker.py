@@ -49,19 +49,19 @@ async def _work(settings: "Settings", context: str | None) -> "signal.Signals":
 
     shelf, stopping = agent.open_shelf(settings, now), asyncio.Event()
     async with (
-        opened_cluster(context) as (cluster, place),
+        opened_cluster(context) as opened,
         agent.open_service(
-            settings, runbooks=lambda: shelf.current, cluster=cluster, place=place, migrating=False
+            settings, runbooks=lambda: shelf.current, cluster=opened.cluster, place=opened.place, migrating=False
         ) as service,
     ):
         watching, first = asyncio.create_task(shelf.watch()), first_signal(stopping)
         facts = {
             "database": stored_in(settings),
-            "cluster": place,
+            "cluster": service.place,
             "runbooks": str(len(shelf.current.by_id)),
             "worker": f"{settings.concurrency} runs at a time",
         }
-        tell("worker", facts, missing_for_runs(settings, place))
+        tell("worker", facts, await missing_for_runs(settings, opened))
         try:
             await execute_runs(service, stopping)
             return await first

@@ -144,6 +144,9 @@ class UnknownOutcome(ClusterError):
 BARRIERS = (Forbidden, Unavailable)
 """What stands before the cluster, whatever is asked of it: a person has to open the way."""
 
+PASSING = (TooManyRequests, Unavailable)
+"""What may be over by itself in a while."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Traffic:

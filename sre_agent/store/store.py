@@ -14,7 +14,7 @@ from sre_agent.errors import SreAgentError
 from sre_agent.event import Event, Resolved, Suppressed
 from sre_agent.incident import Incident
 from sre_agent.redaction import redact, redact_text
-from sre_agent.run import Outcome, RunStatus
+from sre_agent.run import Mode, Outcome, RunStatus
 from sre_agent.store.audit import Audit
 from sre_agent.store.book import IncidentBook
 from sre_agent.store.brake_rows import Limits, braked_meanwhile
@@ -124,12 +124,12 @@ class Store:
         )
         return _incident_id(rows)
 
-    async def start_run(self, run_id: UUID, *, now: datetime) -> ActiveRun:
+    async def start_run(self, run_id: UUID, *, now: datetime, mode: Mode | None = None) -> ActiveRun:
         """Takes a queued run up, or takes a running one over: whoever held it has lost the fence.
 
-        Raises LostFence for a run that has ended or that waits for a person.
+        `mode` is what it is executed in, None: what it was queued for. Raises LostFence for a run that has ended or that waits for a person.
         """
-        rows = await self._rows("start_run", run_id=run_id, now=now)
+        rows = await self._rows("start_run", run_id=run_id, mode=mode, now=now)
         if not rows:
             raise LostFence(f"run {run_id} is neither queued nor running: there is nothing to take up")
         return ActiveRun.from_row(rows[0])

@@ -65,6 +65,7 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 CANCEL_AGAIN_SECONDS = 0.2
 
+SERVER = "sre-agent"
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -142,7 +143,7 @@ async def _expected(request: web.Request) -> web.StreamResponse | None:
 
 async def _add_headers(_: web.Request, response: web.StreamResponse) -> None:
     response.headers.extend({name: value for name, value in HEADERS.items() if name not in response.headers})
-    response.headers["Server"] = "sre-agent"
+    response.headers["Server"] = SERVER
     response.headers.setdefault("Cache-Control", "no-store")
 
 

@@ -1,5 +1,6 @@
 """Bodies of requests, read up to a limit and never beyond it."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -10,10 +11,15 @@ from sre_agent.web.errors import Refused
 SMALL = 64 * 2**10
 """The most that a body of the API has, in bytes."""
 LONGEST_TEXT = 1000
+BODY_SECONDS = 60.0
+"""How long a whole body may take: 32 MiB over a slow line, and not the patience of somebody who keeps a place."""
 
 
 async def read_body(request: web.Request, most: int) -> bytes:
-    """The whole body. Raises Refused with 413 as soon as it is known to be longer, 415 for a compressed one."""
+    """The whole body.
+
+    Raises Refused with 413 as soon as it is known to be longer, 415 for a compressed one, 503 for one that does not end.
+    """
     encoding = request.headers.get("Content-Encoding", "identity").lower()
     if encoding != "identity":
         raise Refused(415, f"the body is in {encoding}: send it as it is, without Content-Encoding")
@@ -21,11 +27,14 @@ async def read_body(request: web.Request, most: int) -> bytes:
         raise too_long(most)
     parts, size = [], 0
     try:
-        async for part in request.content.iter_any():
-            size += len(part)
-            if size > most:
-                raise too_long(most)
-            parts.append(part)
+        async with asyncio.timeout(BODY_SECONDS):
+            async for part in request.content.iter_any():
+                size += len(part)
+                if size > most:
+                    raise too_long(most)
+                parts.append(part)
+    except TimeoutError:
+        raise Refused(503, f"the body did not come within {BODY_SECONDS:g} s: send it again") from None
     except (web.RequestPayloadError, ConnectionError) as error:
         raise Refused(400, "the body ended before its end, or is not framed as HTTP has it") from error
     return b"".join(parts)

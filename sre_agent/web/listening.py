@@ -20,7 +20,7 @@ from sre_agent.errors import BadInput, Unreachable
 from sre_agent.log import get_logger
 from sre_agent.settings import Address, Settings
 from sre_agent.web.access import is_loopback
-from sre_agent.web.app import HEADERS
+from sre_agent.web.app import HEADERS, SERVER
 from sre_agent.web.errors import error_body
 
 HEADER_BYTES = 8190
@@ -28,6 +28,8 @@ HEADER_BYTES = 8190
 MOST_HEADERS = 100
 LINGER_SECONDS = 2.0
 """How long the rest of a body that nobody reads is thrown away, so that its sender sees the answer."""
+HEAD_SECONDS = 20.0
+"""How long a new connection may be without a whole request head; whoever keeps it longer only keeps a place."""
 IDLE_SECONDS = 75.0
 CLOSING_SECONDS = 4.0
 """How long requests that are under way may take when the server closes."""
@@ -132,7 +134,20 @@ async def listening(
 class Connection(web.RequestHandler):
     """One connection. What is no HTTP is answered in the one shape of errors, and never repeated in a log."""
 
-    __slots__ = ()
+    __slots__ = ("_head_due",)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The server's own timer runs from the end of a request, so the first one has none."""
+        super().connection_made(transport)
+        self._head_due = asyncio.get_running_loop().call_later(HEAD_SECONDS, self._require_head)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._head_due.cancel()
+        super().connection_lost(exc)
+
+    def _require_head(self) -> None:
+        if self._request_count == 0:
+            self.force_close()
 
     def handle_error(
         self,
@@ -151,8 +166,9 @@ class Connection(web.RequestHandler):
         log.warning("connection.refused", status=status, error=type(exc).__name__)
         if request.writer.output_size > 0:
             raise ConnectionError("an answer was begun already")
+        headers = {**HEADERS, "Server": SERVER, "Cache-Control": "no-store"}
         response = web.Response(
-            status=status, text=error_body(status, told), content_type="application/json", headers=HEADERS
+            status=status, text=error_body(status, told), content_type="application/json", headers=headers
         )
         response.force_close()
         return response

@@ -135,8 +135,8 @@ def test_a_timing_falls_into_its_bucket() -> None:
     assert spread.total == pytest.approx(11.0101)
 
 
-async def raw(server: Served, sent: bytes) -> tuple[int, bytes]:
-    """The status and body of whatever is answered to bytes."""
+async def raw(server: Served, sent: bytes) -> tuple[int, bytes, bytes]:
+    """The status, head and body of whatever is answered to bytes."""
 
     def exchange() -> bytes:
         with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
@@ -144,7 +144,7 @@ async def raw(server: Served, sent: bytes) -> tuple[int, bytes]:
             return connection.makefile("rb").read()
 
     head, _, body = (await asyncio.to_thread(exchange)).partition(b"\r\n\r\n")
-    return int(head.split()[1]), body
+    return int(head.split()[1]), head, body
 
 
 @pytest.mark.parametrize(
@@ -159,13 +159,14 @@ async def raw(server: Served, sent: bytes) -> tuple[int, bytes]:
     ],
 )
 async def test_what_is_no_request_is_answered_in_the_one_shape(server: Served, sent: bytes, status: int) -> None:
-    answered, body = await raw(server, sent)
+    answered, head, body = await raw(server, sent)
     assert answered == status
     assert json.loads(body)["error"]["code"] in {"bad_request", "headers_too_large"}
     assert b"aaaa" not in body
+    assert b"aiohttp" not in head
 
 
 async def test_a_chunk_that_is_none_is_a_bad_request(server: Served) -> None:
     head = b"POST /alertmanager HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
-    answered, _ = await raw(server, head + b"zz\r\n")
+    answered, _, _ = await raw(server, head + b"zz\r\n")
     assert answered == 400

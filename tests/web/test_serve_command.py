@@ -80,6 +80,42 @@ def test_its_worker_ends_the_run_that_an_alert_begins(database: str) -> None:
         assert 'sre_agent_runs_total{result="escalated",runbook="RB_OOM"} 1.0' in counted
 
 
+@pytest.fixture
+def nobody(tmp_path: Path) -> Path:
+    """A kubeconfig whose API server is not there."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    config = {
+        "current-context": "away",
+        "contexts": [{"name": "away", "context": {"cluster": "away", "user": "away"}}],
+        "clusters": [{"name": "away", "cluster": {"server": f"http://127.0.0.1:{port}"}}],
+        "users": [{"name": "away", "user": {}}],
+    }
+    path = tmp_path / "kubeconfig"
+    path.write_text(json.dumps(config))
+    return path
+
+
+def test_a_cluster_that_does_not_answer_keeps_it_from_nothing(database: str, nobody: Path) -> None:
+    """Alerts are taken from the first second on; what could not be looked at is looked at again."""
+    with ServeProcess(DATABASE_URL=database, KUBECONFIG=str(nobody)) as process:
+        process.wait_until_ready()
+        assert process.started["cluster"].startswith("context away at http://127.0.0.1:")
+        assert any("the cluster does not answer" in missing for missing in process.started["missing"])
+        assert process.get("/healthz")[0] == 200
+        with (
+            urllib.request.urlopen(f"{process.url}/api/stream", timeout=60) as stream,
+            urllib.request.urlopen(f"{process.url}/alertmanager", data=json.dumps(payload()).encode()),
+        ):
+            while b'"event_type":"analysis"' not in stream.readline():
+                pass
+    with psycopg.connect(database) as connection:
+        ended = connection.execute("select status, retry_at - finished_at from runs").fetchone()
+    assert ended is not None
+    assert ended[0] == "failed"
+    assert ended[1].total_seconds() == pytest.approx(300, abs=1)
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 def test_a_signal_ends_it_in_order(database: str, number: signal.Signals, code: int) -> None:
     with ServeProcess(DATABASE_URL=database) as process:

@@ -47,11 +47,12 @@ takes the newest ones away."""
 
 
 @asynccontextmanager
-async def open_cluster(context: str | None = None) -> AsyncIterator["LiveCluster"]:
+async def open_cluster(context: str | None = None, *, probing: bool = True) -> AsyncIterator["LiveCluster"]:
     """The cluster of a kubeconfig context, or of the pod; one connection pool while it is open.
 
     Raises Unreachable, with what to do, where there is no way in: no kubeconfig, no answer, an untrusted certificate,
-    credentials that are not accepted, an API server without `policy/v1` evictions.
+    credentials that are not accepted, an API server without `policy/v1` evictions. Without `probing` nothing is asked,
+    and only what the configuration itself lacks is found.
     """
     access = await load_access(context)
     try:
@@ -63,7 +64,8 @@ async def open_cluster(context: str | None = None) -> AsyncIterator["LiveCluster
         ) from error
     cluster = LiveCluster(wire, context=access.context, server=access.server)
     try:
-        await cluster.probe()
+        if probing:
+            await cluster.probe()
         yield cluster
     finally:
         await cluster.close()

@@ -1,0 +1,63 @@
+"""What a worker meets that is nobody's plan: an older mode, clocks that disagree, a database that refuses a statement."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from sre_agent import worker
+from sre_agent.alert import parse
+from sre_agent.run import Mode, RunRecord
+from sre_agent.store import Store
+from tests.serving.serving_builders import EXAMPLE, alert, body, now, reception
+from tests.serving.test_worker import PATIENCE, STATUSES, at_work, run_sql, until
+
+
+async def test_a_run_that_was_queued_in_auto_changes_nothing_under_a_worker_in_recommend(
+    store: Store, database: str
+) -> None:
+    """Somebody lowered AGENT_MODE and restarted: what waited from before must not act."""
+    ended: list[RunRecord] = []
+    await reception(store, mode=Mode.AUTO).accept(parse((EXAMPLE / "payload.json").read_bytes(), source="the test"))
+    async with at_work(store, database, finished=ended.append):
+        await until(database, STATUSES, is_=[("succeeded",)])
+    (record,) = ended
+    assert (record.mode, record.action_taken, record.writes) == (Mode.RECOMMEND, None, ())
+    assert record.action_recommended is not None
+    assert await run_sql(database, "select mode, agent_mode from runs join incidents on true") == [
+        ("recommend", "recommend")
+    ]
+    assert await run_sql(database, "select count(*) from actions") == [(0,)]
+
+
+async def test_a_run_is_followed_by_one_other_although_the_clock_that_queued_it_was_ahead(
+    store: Store, database: str
+) -> None:
+    (found,) = await reception(store).accept(body([alert()]))
+    assert found.run_id is not None
+    await run_sql(database, "update runs set queued_at = now() + interval '10 minutes'")
+    await store.queue.cancel(found.run_id, now=now())
+    await run_sql(database, "update runs set retry_at = now()")
+    later = now() + timedelta(seconds=1)
+    assert await store.queue.queue_due(now=later) == 1
+    ((second,),) = await run_sql(database, "select id from runs where finished_at is null")
+    await store.queue.cancel(second, now=later)
+    assert await store.queue.queue_due(now=later) == 0
+
+
+@pytest.mark.parametrize("missing", ["jobs.procrastinate_workers", "public.runs"])
+async def test_a_worker_outlives_a_database_that_refuses_its_statements(
+    store: Store, database: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, missing: str
+) -> None:
+    """As it does for a moment while another version changes the schema."""
+    monkeypatch.setattr(worker, "ROUND_SECONDS", 0.1)
+    schema, _, table = missing.partition(".")
+    async with at_work(store, database):
+        await until(database, "select count(*) from jobs.procrastinate_workers", is_=[(1,)])
+        await run_sql(database, f"alter table {missing} rename to elsewhere")
+        async with asyncio.timeout(PATIENCE):
+            while "worker.broke_off" not in caplog.text:
+                await asyncio.sleep(0.02)
+        await run_sql(database, f"alter table {schema}.elsewhere rename to {table}")
+        await reception(store).accept(body([alert()]))
+        await until(database, "select count(*) from runs where finished_at is null", is_=[(0,)])
