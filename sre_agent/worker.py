@@ -30,6 +30,7 @@ LOST_AFTER = timedelta(minutes=15)
 GRACE_SECONDS = 20.0
 """How long a worker that is told to stop waits for the runs that are under way."""
 
+LETTING_GO_SECONDS = GRACE_SECONDS + 2.0
 PAUSE_SECONDS = 1.0
 
 log = get_logger(__name__)
@@ -73,10 +74,10 @@ class RunWorker:
         working = asyncio.create_task(jobs.work())
         rounds = asyncio.create_task(self._rounds(jobs))
         await asyncio.wait({working, rounds, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        for task in (rounds, working):
-            task.cancel()
+        for task, patience in ((rounds, PAUSE_SECONDS), (working, LETTING_GO_SECONDS if jobs.held else PAUSE_SECONDS)):
+            await _end(task, patience)
             try:
-                await task
+                task.result()
             except asyncio.CancelledError:
                 pass
             except Unreachable as error:
@@ -115,6 +116,13 @@ class RunWorker:
             )
             if self._finished is not None:
                 self._finished(record)
+
+
+async def _end(task: "asyncio.Task[None]", patience: float) -> None:
+    """Cancels a task until it is over: on Python 3.11 a cancellation can be lost on its way through `wait_for`."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=patience)
 
 
 def _assignment(queued: QueuedRun, most: Mode) -> Assignment:
