@@ -16,7 +16,7 @@ from procrastinate.worker import Worker
 
 from sre_agent.errors import Unreachable
 from sre_agent.log import get_logger
-from sre_agent.store.connection import enter_jobs, place
+from sre_agent.store.connection import enter_jobs, open_jobs_pool, place
 
 QUEUE = "runs"
 RUN = "run"
@@ -51,12 +51,12 @@ class JobWorker:
         execute: Callable[[UUID], Awaitable[None]],
         upkeep: Callable[[], Awaitable[None]],
     ) -> None:
-        connector = PsycopgConnector(conninfo=conninfo, configure=enter_jobs, min_size=1, max_size=CONNECTIONS)
+        self._conninfo = conninfo
         self._place = place(conninfo)
         self._execute = execute
         self._upkeep = upkeep
         self._held: set[int] = set()
-        self._app = App(connector=connector)
+        self._app = App(connector=PsycopgConnector(configure=enter_jobs))
         # A run says itself how often it may be taken up, so its job waits again without end.
         again = RetryStrategy(wait=1)
         self._app.task(name=RUN, queue=QUEUE, pass_context=True, retry=again)(self._run)
@@ -93,7 +93,7 @@ class JobWorker:
         """
         run: Callable[[], Awaitable[None]] = self._worker.run
         try:
-            async with self._app.open_async():
+            async with open_jobs_pool(self._conninfo, max_size=CONNECTIONS) as pool, self._app.open_async(pool):
                 await run()
         except ConnectorException as error:
             raise Unreachable(f"the queue of runs ({self._place}): {error.__cause__ or error}") from error

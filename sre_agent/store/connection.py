@@ -120,6 +120,22 @@ async def _configure(connection: Connection) -> None:
     await connection.execute(query("configure_session"))
 
 
+@asynccontextmanager
+async def open_jobs_pool(conninfo: str, *, max_size: int) -> AsyncIterator[AsyncConnectionPool[Any]]:
+    """A pool of connections to the queue's tables. It opens without waiting: nothing can interrupt it half open."""
+    pool: AsyncConnectionPool[Any] = AsyncConnectionPool(
+        conninfo,
+        configure=enter_jobs,
+        check=AsyncConnectionPool.check_connection,
+        min_size=1,
+        max_size=max_size,
+        timeout=_CONNECT_TIMEOUT,
+        open=False,
+    )
+    async with pool:
+        yield pool
+
+
 async def enter_jobs(connection: AsyncConnection[Any]) -> None:
     """Makes a connection one of the queue's, whose tables stand in a schema of their own."""
     await connection.set_autocommit(True)
