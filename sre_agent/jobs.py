@@ -16,7 +16,7 @@ from procrastinate.worker import Worker
 
 from sre_agent.errors import Unreachable
 from sre_agent.log import get_logger
-from sre_agent.store.connection import enter_jobs, place
+from sre_agent.store.connection import enter_jobs, network_options, place
 
 QUEUE = "runs"
 RUN = "run"
@@ -51,7 +51,13 @@ class JobWorker:
         execute: Callable[[UUID], Awaitable[None]],
         upkeep: Callable[[], Awaitable[None]],
     ) -> None:
-        connector = PsycopgConnector(conninfo=conninfo, configure=enter_jobs, min_size=1, max_size=CONNECTIONS)
+        connector = PsycopgConnector(
+            conninfo=conninfo,
+            kwargs=network_options(conninfo),
+            configure=enter_jobs,
+            min_size=1,
+            max_size=CONNECTIONS,
+        )
         self._place = place(conninfo)
         self._execute = execute
         self._upkeep = upkeep
