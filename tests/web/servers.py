@@ -4,8 +4,10 @@ import asyncio
 import io
 import json
 import os
+import queue
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -129,7 +131,10 @@ class ServeProcess:
         self.started: Mapping[str, Any] = {}
 
     def __enter__(self) -> Self:
+        self._said: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self.process = subprocess.Popen(self._command, env=self._environment, stderr=subprocess.PIPE, text=True)
+        self._hearing = threading.Thread(target=self._hear, daemon=True)
+        self._hearing.start()
         return self
 
     def __exit__(
@@ -138,13 +143,19 @@ class ServeProcess:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+        self._hearing.join()
+
+    def _hear(self) -> None:
+        """Takes what it says: a pipe that nobody reads fills up, and then the server stands still."""
         assert self.process.stderr is not None
-        self.process.stderr.close()
+        with self.process.stderr as lines:
+            for line in lines:
+                self._said.put(line)
+        self._said.put(None)
 
     def wait_until_ready(self) -> None:
         """Reads the log up to the line that says where it listens."""
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
+        while (line := self._said.get(timeout=READY_SECONDS)) is not None:
             event = json.loads(line)
             if event["event"] == "server.started":
                 self.started, self.url = event, event["listening"].split(", ")[0]
@@ -153,8 +164,9 @@ class ServeProcess:
 
     def ended(self) -> tuple[int, str]:
         """Waits for the end: the exit code, and what was said meanwhile."""
-        _, said = self.process.communicate(timeout=READY_SECONDS)
-        return self.process.returncode, said
+        code = self.process.wait(READY_SECONDS)
+        self._hearing.join()
+        return code, "".join(iter(self._said.get, None))
 
     def get(self, path: str) -> tuple[int, Any]:
         """A plain request."""
