@@ -139,7 +139,7 @@ class Audit:
         return broken
 
     async def prunable(self, before: datetime) -> PruneReport:
-        """What `prune` would remove now: incidents resolved before a moment, without an active run; bodies older than it."""
+        """What `prune` would remove now: incidents resolved before a moment and without active run, older bodies."""
         return PruneReport.from_row((await self._database.rows("prunable", before=before))[0])
 
     async def prune(

@@ -52,7 +52,9 @@ async def test_a_connection_whose_request_was_answered_may_wait_for_the_next(imp
 
 
 @pytest.mark.parametrize(
-    "framing", [b"Content-Length: 1000\r\n\r\n{", b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n"], ids=["said", "chunked"]
+    "framing",
+    [b"Content-Length: 1000\r\n\r\n{", b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n"],
+    ids=["said", "chunked"],
 )
 @pytest.mark.parametrize("path", [b"/alertmanager", b"/api/pause"])
 async def test_a_body_that_does_not_end_is_not_waited_for(
