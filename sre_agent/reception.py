@@ -22,6 +22,9 @@ from sre_agent.store.webhooks import SealedBody, sealed, sealed_body
 SHARED_ALERTS = 2_000
 """Bodies share a commit up to this many alerts: one that is larger has its own."""
 
+PATIENCE_SECONDS = 30.0
+"""How long a body waits for its commit: the largest one takes most of it, a store that is frozen takes for ever."""
+
 IN_THREAD = 16_000
 """A body with more characters is prepared in a thread, so that nobody waits for it on the event loop."""
 
@@ -59,7 +62,8 @@ class Reception:
     async def accept(self, payload: Payload) -> list[Admission]:
         """Keeps a body, and returns after the commit what became of each of its alerts.
 
-        Raises Unreachable when the store is away; nothing of the body is kept then.
+        Raises Unreachable when the store is away; nothing of the body is kept then. Where it does not answer, nobody
+        knows: sent again, the same alerts join what they opened.
         """
         prepare = self._prepare
         if _characters(payload) > IN_THREAD:
@@ -72,7 +76,12 @@ class Reception:
         self._waiting.append(arrival)
         if self._committing is None or self._committing.done():
             self._committing = asyncio.create_task(self._commit_all())
-        return await arrival.done
+        await asyncio.wait({arrival.done}, timeout=PATIENCE_SECONDS)
+        if not arrival.done.done():
+            arrival.done.cancel()
+            self._waiting = [other for other in self._waiting if other is not arrival]
+            raise Unreachable(f"the database did not answer within {PATIENCE_SECONDS:g} s")
+        return arrival.done.result()
 
     def _prepare(self, payload: Payload) -> tuple[tuple[Alert, ...], SealedBody]:
         """Alert by alert, so that what is redacted for one purpose is remembered for the next."""

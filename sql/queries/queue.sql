@@ -34,16 +34,18 @@ select pg_notify('procrastinate_queue_v1#runs', '{"type": "job_inserted", "job_i
 -- name: queue_due_runs
 -- A run that could not act for a reason that has passed is followed by another one, unless one came already. Which of
 -- two came later is told by touched_at, the database's clock: processes with clocks of their own queue and end runs.
+-- Whoever takes an alert in locks its incident first: those are left to him, so that nobody waits for anybody here.
 with due as (
-    select distinct on (r.incident_id) r.incident_id, r.runbook_id, r.runbook_sha256, r.mode, r.retry_at
+    select r.incident_id, r.runbook_id, r.runbook_sha256, r.mode, r.retry_at
       from runs r
       join incidents i on i.id = r.incident_id
      where r.retry_at <= %(now)s and r.finished_at is not null
        and i.origin = 'live' and i.status = 'open' and not is_over(i)
        and not exists (
            select from runs later where later.incident_id = r.incident_id and later.touched_at > r.touched_at)
-     order by r.incident_id
-     limit 100),
+     order by r.retry_at
+     limit 100
+       for no key update of i skip locked),
 queued as (
     insert into runs (incident_id, runbook_id, runbook_sha256, mode, queued_at, requested_by)
     select incident_id, runbook_id, runbook_sha256, mode, %(now)s, 'retry' from due

@@ -31,10 +31,11 @@ def pause(
     ] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Stop every change of every process on this database, until WHEN or until `resume`.
+    """Stop every change, until WHEN or until `resume`.
 
-    Within seconds nothing more is written to any cluster, also by runs that are under way; a drain stops evicting.
-    Alerts are still taken in, and what would have been done is looked at again afterwards.
+    It holds for every process on this database, whatever its cluster. Within seconds nothing more is written, also by
+    runs that are under way; a drain stops evicting. Alerts are still taken in, and what would have been done is looked
+    at again afterwards.
     """
     import asyncio
     from datetime import UTC, datetime
@@ -56,7 +57,10 @@ def pause(
 
 
 def resume(as_json: AsJson = False) -> int:
-    """End every pause; runs that were put off because of one look again now."""
+    """End every pause.
+
+    Runs that were put off because of one look again now.
+    """
     import asyncio
 
     from sre_agent.cli.output import print_json
@@ -75,7 +79,10 @@ def resume(as_json: AsJson = False) -> int:
 
 
 def status(as_json: AsJson = False) -> int:
-    """Show what holds changes back right now, why and until when, and the runs that wait or run."""
+    """Show what holds changes back right now.
+
+    Each brake with its reason and end, and the runs that wait or run.
+    """
     import asyncio
 
     from sre_agent.cli.output import print_json

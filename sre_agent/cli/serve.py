@@ -18,7 +18,8 @@ EPILOG = """\b
 Examples:
   sre-agent serve
   sre-agent serve --port 9000 --context staging
-  SRE_AGENT_WEBHOOK_TOKEN=... SRE_AGENT_API_TOKEN=... sre-agent serve --host 0.0.0.0"""
+  SRE_AGENT_WEBHOOK_TOKEN=... SRE_AGENT_API_TOKEN=... \\
+    sre-agent serve --host 0.0.0.0"""
 
 
 def serve(
@@ -35,9 +36,10 @@ def serve(
         bool, typer.Option("--insecure", help="Beyond loopback, leave open what no credential is set for.")
     ] = False,
 ) -> int:
-    """Take alerts from Alertmanager, run their runbooks, answer the API.
+    """Take alerts from Alertmanager, run their runbooks.
 
-    SIGTERM and ctrl-C end it: nothing new is taken in, steps that are under way finish.
+    The API answers there, too: GET /openapi.json describes it. SIGTERM and ctrl-C end it: nothing new is taken in,
+    steps that are under way finish.
     """
     import asyncio
     from dataclasses import replace

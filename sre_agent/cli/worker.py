@@ -21,9 +21,10 @@ def worker(
     ] = None,
     context: Annotated[str | None, typer.Option(help="The kubeconfig's context.", metavar="NAME")] = None,
 ) -> int:
-    """Execute queued runs beside the servers, as many processes as are wanted.
+    """Execute queued runs beside the servers.
 
-    SIGTERM and ctrl-C end it: steps that are under way finish, what takes longer is handed back.
+    As many of these processes as are wanted work on one database. SIGTERM and ctrl-C end it: steps that are under way
+    finish, what takes longer is handed back.
     """
     import asyncio
     from dataclasses import replace

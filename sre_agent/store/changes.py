@@ -4,12 +4,15 @@ Used by the server's streams. A notification says only which event it was; what 
 costs nothing but time.
 """
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
 
+from psycopg import Error
+
+from sre_agent.errors import Unreachable
 from sre_agent.event import EventType
 from sre_agent.incident import IncidentStatus, Origin
 from sre_agent.store.connection import Connection, connect, reaching
@@ -50,6 +53,14 @@ class Changes:
     def __init__(self, database: Database, conninfo: str) -> None:
         self._database = database
         self._conninfo = conninfo
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Whatever the database has against a listener is said as Unreachable: it listens again."""
+        try:
+            yield
+        except Error as error:
+            raise Unreachable(f"the changes of incidents cannot be read: {type(error).__name__}") from error
 
     @asynccontextmanager
     async def announced(self) -> AsyncIterator[AsyncIterator[list[int]]]:

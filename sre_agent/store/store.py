@@ -127,7 +127,8 @@ class Store:
     async def start_run(self, run_id: UUID, *, now: datetime, mode: Mode | None = None) -> ActiveRun:
         """Takes a queued run up, or takes a running one over: whoever held it has lost the fence.
 
-        `mode` is what it is executed in, None: what it was queued for. Raises LostFence for a run that has ended or that waits for a person.
+        `mode` is what it is executed in, None: what it was queued for. Raises LostFence for a run that has ended or
+        that waits for a person.
         """
         rows = await self._rows("start_run", run_id=run_id, mode=mode, now=now)
         if not rows:

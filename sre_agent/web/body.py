@@ -18,7 +18,7 @@ BODY_SECONDS = 60.0
 async def read_body(request: web.Request, most: int) -> bytes:
     """The whole body.
 
-    Raises Refused with 413 as soon as it is known to be longer, 415 for a compressed one, 503 for one that does not end.
+    Raises Refused: 413 as soon as it is known to be longer, 415 for a compressed one, 503 for one that does not end.
     """
     encoding = request.headers.get("Content-Encoding", "identity").lower()
     if encoding != "identity":

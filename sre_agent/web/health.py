@@ -11,10 +11,10 @@ from collections.abc import Callable
 from sre_agent.errors import Unreachable
 from sre_agent.log import get_logger
 from sre_agent.store import Store
+from sre_agent.web.patience import answered
 
 FRESH_SECONDS = 1.0
 """How long an answer is good: many who ask are one question to the database."""
-PATIENCE_SECONDS = 2.0
 
 log = get_logger(__name__)
 
@@ -41,10 +41,7 @@ class Health:
 
     async def _ask(self) -> str | None:
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                current = await self._store.schema_is_current()
-        except TimeoutError:
-            return f"the database does not answer within {PATIENCE_SECONDS:g} s"
+            current = await answered(self._store.schema_is_current())
         except Unreachable:
-            return "the database cannot be reached"
+            return "the database cannot be reached, or does not answer"
         return None if current else "the schema of the database is not current: sre-agent db migrate"

@@ -68,7 +68,8 @@ class Hub:
         try:
             while True:
                 try:
-                    await self._hear()
+                    with self._changes.listening():
+                        await self._hear()
                 except Unreachable as error:
                     log.warning("stream.database_away", error=str(error))
                 finally:

@@ -33,6 +33,8 @@ HEAD_SECONDS = 20.0
 IDLE_SECONDS = 75.0
 CLOSING_SECONDS = 4.0
 """How long requests that are under way may take when the server closes."""
+UNREAD_MILLISECONDS = 30_000
+"""How long what is sent may wait for somebody who is gone, or does not read; then the connection is broken."""
 BACKLOG = 1024
 BUFFER_BYTES = 2**18
 
@@ -178,6 +180,7 @@ def _bound(family: int, place: tuple[Any, ...]) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MILLISECONDS)  # of its connections
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         listener.bind(place)

@@ -7,6 +7,7 @@ from sre_agent.log import get_logger
 from sre_agent.web import exposition
 from sre_agent.web.errors import Refused, dumps
 from sre_agent.web.openapi import document
+from sre_agent.web.patience import answered
 from sre_agent.web.site import site_of
 
 log = get_logger(__name__)
@@ -29,7 +30,7 @@ async def metrics(request: web.Request) -> web.Response:
     """GET /metrics: what this process counted, and what the store says now. Without a store, the former alone."""
     site = site_of(request)
     try:
-        waiting = await site.service.store.queue.state()
+        waiting = await answered(site.service.store.queue.state())
     except Unreachable as error:
         log.warning("metrics.without_store", error=str(error))
         waiting = None

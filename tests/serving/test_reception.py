@@ -130,3 +130,15 @@ async def test_no_secret_of_a_body_is_kept(store: Store, database: str) -> None:
 async def test_more_alerts_than_the_server_has_locks_are_one_body(store: Store, database: str) -> None:
     await reception(store).accept(body([alert(f"app-{number}") for number in range(2_500)]))
     assert ask(database, "select count(*) from runs where status = 'queued'") == [(2_500,)]
+
+
+async def test_a_prune_removes_the_bodies_that_came_before_and_no_later_ones(store: Store, database: str) -> None:
+    door = reception(store)
+    await door.accept(body([alert("app-1")]))
+    await door.accept(body([alert("app-2")]))
+    (between,) = ask(database, "select max(received_at) from webhooks")[0]
+    found = await store.audit.prunable(between)
+    assert (found.incidents, found.webhooks) == (0, 1)
+    assert await store.audit.prune(between, now=between) == found
+    ((kept,),) = ask(database, "select payload from webhooks")
+    assert [each["labels"]["pod"] for each in kept["alerts"]] == ["app-2"]

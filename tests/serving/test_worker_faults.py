@@ -1,8 +1,9 @@
-"""What a worker meets that is nobody's plan: an older mode, clocks that disagree, a database that refuses a statement."""
+"""What a worker meets that is nobody's plan: an older mode, clocks that disagree, a database that refuses."""
 
 import asyncio
 from datetime import timedelta
 
+import psycopg
 import pytest
 
 from sre_agent import worker
@@ -11,6 +12,7 @@ from sre_agent.run import Mode, RunRecord
 from sre_agent.store import Store
 from tests.serving.serving_builders import EXAMPLE, alert, body, now, reception
 from tests.serving.test_worker import PATIENCE, STATUSES, at_work, run_sql, until
+from tests.web import servers
 
 
 async def test_a_run_that_was_queued_in_auto_changes_nothing_under_a_worker_in_recommend(
@@ -55,9 +57,37 @@ async def test_a_worker_outlives_a_database_that_refuses_its_statements(
     async with at_work(store, database):
         await until(database, "select count(*) from jobs.procrastinate_workers", is_=[(1,)])
         await run_sql(database, f"alter table {missing} rename to elsewhere")
-        async with asyncio.timeout(PATIENCE):
-            while "worker.broke_off" not in caplog.text:
-                await asyncio.sleep(0.02)
+
+        async def broke_off() -> bool:
+            return "worker.broke_off" in caplog.text
+
+        await servers.until(broke_off, seconds=PATIENCE)
         await run_sql(database, f"alter table {schema}.elsewhere rename to {table}")
         await reception(store).accept(body([alert()]))
         await until(database, "select count(*) from runs where finished_at is null", is_=[(0,)])
+
+
+async def test_what_is_due_and_a_body_about_the_same_incidents_never_wait_for_each_other_crosswise(
+    store: Store, database: str
+) -> None:
+    await reception(store).accept(body([alert("app-1"), alert("app-2")]))
+    await run_sql(database, "update runs set status = 'failed', finished_at = now(), retry_at = now()")
+    async with await psycopg.AsyncConnection.connect(database) as webhook:
+        requeued = (
+            "with known as (select id from incidents where id = %s for no key update) "
+            "insert into runs (incident_id, runbook_id, runbook_sha256, mode, queued_at) "
+            "select id, 'RB_OOM', '', 'recommend', now() from known "
+            "where not exists (select from runs where incident_id = known.id and finished_at is null)"
+        )
+        await webhook.execute(requeued, [2])
+        queued = asyncio.create_task(store.queue.queue_due(now=now() + timedelta(seconds=1)))
+        waiting = (
+            "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+        )
+        while not queued.done() and await run_sql(database, waiting) == [(0,)]:
+            pass
+        await webhook.execute(requeued, [1])
+        await webhook.commit()
+    await queued
+    active = "select incident_id from runs where finished_at is null order by 1"
+    assert await run_sql(database, active) == [(1,), (2,)]

@@ -4,9 +4,10 @@ import asyncio
 import io
 import json
 import os
+import queue
 import subprocess
 import sys
-import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -14,7 +15,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -131,9 +131,10 @@ class ServeProcess:
         self.started: Mapping[str, Any] = {}
 
     def __enter__(self) -> Self:
-        self._log = tempfile.NamedTemporaryFile("r", suffix=".log")
-        with Path(self._log.name).open("w") as written:  # a file: nobody may be reading a pipe when it is full
-            self.process = subprocess.Popen(self._command, env=self._environment, stderr=written)
+        self._said: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self.process = subprocess.Popen(self._command, env=self._environment, stderr=subprocess.PIPE, text=True)
+        self._hearing = threading.Thread(target=self._hear, daemon=True)
+        self._hearing.start()
         return self
 
     def __exit__(
@@ -142,23 +143,30 @@ class ServeProcess:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
-        self._log.close()
+        self._hearing.join()
+
+    def _hear(self) -> None:
+        """Takes what it says: a pipe that nobody reads fills up, and then the server stands still."""
+        assert self.process.stderr is not None
+        with self.process.stderr as lines:
+            for line in lines:
+                self._said.put(line)
+        self._said.put(None)
 
     def wait_until_ready(self) -> None:
         """Reads the log up to the line that says where it listens."""
-        line = ""
-        while not line.endswith("\n") or json.loads(line)["event"] != "server.started":
-            line = self._log.readline() if line.endswith("\n") else line + self._log.readline()
-            if not line.endswith("\n"):
-                assert self.process.poll() is None, f"it ended with {self.process.wait()} before it listened: {line}"
-                time.sleep(0.02)
-        self.started = json.loads(line)
-        self.url = self.started["listening"].split(", ")[0]
+        while (line := self._said.get(timeout=READY_SECONDS)) is not None:
+            event = json.loads(line)
+            if event["event"] == "server.started":
+                self.started, self.url = event, event["listening"].split(", ")[0]
+                return
+        raise AssertionError(f"it ended with {self.process.wait()} before it listened")
 
     def ended(self) -> tuple[int, str]:
         """Waits for the end: the exit code, and what was said meanwhile."""
-        code = self.process.wait(timeout=READY_SECONDS)
-        return code, self._log.read()
+        code = self.process.wait(READY_SECONDS)
+        self._hearing.join()
+        return code, "".join(iter(self._said.get, None))
 
     def get(self, path: str) -> tuple[int, Any]:
         """A plain request."""

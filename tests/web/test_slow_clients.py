@@ -5,8 +5,9 @@ import contextlib
 
 import pytest
 
-from sre_agent.web import body, listening
-from tests.web.servers import Served
+from sre_agent.web import body, hub, listening, stream
+from tests.web.conftest import Serve
+from tests.web.servers import Served, until
 
 PATIENCE = 10.0
 
@@ -66,3 +67,25 @@ async def test_a_body_that_does_not_end_is_not_waited_for(
     assert b"did not come within" in answer
     await closed(writer)
     assert (await server.get("/api/status")).body["pauses"] == []
+
+
+async def test_a_watcher_that_reads_nothing_keeps_no_place(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Full buffers on the way would hold the stream at a word that never leaves."""
+    monkeypatch.setattr(listening, "UNREAD_MILLISECONDS", 500)
+    monkeypatch.setattr(hub, "MOST_WATCHERS", 1)
+    monkeypatch.setattr(stream, "_HEARTBEAT", f": {'x' * 2**17}\n\n")
+    monkeypatch.setattr(stream, "HEARTBEAT_SECONDS", 0)
+    monkeypatch.setattr(stream, "LOOK_SECONDS", 0.001)
+    async with serve() as server:
+        _, writer = await sent(server, b"GET /api/stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
+
+        async def watched() -> bool:
+            return bool(server.site.hub._watchers)
+
+        async def let_in() -> bool:
+            async with server.client.get("/api/stream") as response:
+                return response.status == 200
+
+        await until(watched)
+        await until(let_in, seconds=30)
+        await closed(writer)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from sre_agent.agent import POSTGRES_DIRECTORY
@@ -170,6 +171,27 @@ async def test_a_watcher_that_does_not_keep_up_is_let_go(monkeypatch: pytest.Mon
     watcher.give([change, change])
     assert await watcher.waiting.get() is None
     assert watcher.waiting.empty()
+
+
+async def test_a_stream_goes_on_after_a_statement_that_was_refused(server: Served, database: str) -> None:
+    """As for a moment while another version changes the schema."""
+    async with watching(server) as reader, await psycopg.AsyncConnection.connect(database, autocommit=True) as sql:
+        await server.deliver(payload(alert(pod="first")))
+        assert await reader.next() is not None
+        await sql.execute("alter table incidents rename to elsewhere")
+        await sql.execute("select pg_notify('incident_changes', '1')")
+
+        async def deaf() -> bool:
+            return not server.site.hub._hearing.is_set()
+
+        await until(deaf)
+        await sql.execute("alter table elsewhere rename to incidents")
+        await server.deliver(payload(alert(pod="second")))
+        told = set()
+        while 2 not in told:
+            event = await reader.next()
+            assert event is not None
+            told.add(event["id"])
 
 
 async def test_a_stream_goes_on_when_the_database_is_back(embedded: Path) -> None:
