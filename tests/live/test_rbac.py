@@ -35,9 +35,6 @@ PATIENCE = 60.0
 SPARED = {
     ("list nodes", "uncordon_node"): "reads the one node",
     ("list daemonsets.apps", "drain_node"): "leaves their pods, and says so",
-    ("list replicasets.apps", "drain_node"): "takes each ReplicaSet for a workload of its own",
-    ("list statefulsets.apps", "drain_node"): "knows them by the pods' owner references",
-    ("list jobs.batch", "drain_node"): "knows them by the pods' owner references",
 }
 """Who goes on without a right that it names, and how."""
 
