@@ -29,6 +29,7 @@ from sre_agent.store import BrakeState, Store
 from sre_agent.store.brake_rows import Episode, Pause, WorkUnderWay
 from sre_agent.times import duration_text, moment_text
 from sre_agent.tools.registry import actionable
+from sre_agent.views import moment_json
 
 LIVE = "live"
 
@@ -86,20 +87,20 @@ def status_json(status: Status) -> dict[str, Any]:
     work = status.work
     shown: dict[str, Any] = redact(
         {
-            "at": status.at.isoformat(),
+            "at": moment_json(status.at),
             "mode": status.mode,
             "cluster": status.cluster,
             "held": status.held,
             "brakes": [
-                {"name": brake.name, "on": brake.on, "what": brake.what, "until": _text(brake.until)}
+                {"name": brake.name, "on": brake.on, "what": brake.what, "until": moment_json(brake.until)}
                 for brake in status.brakes
             ],
             "pauses": [pause_json(pause) for pause in status.pauses],
             "queued": work.queued,
-            "oldest_queued_at": _text(work.oldest_queued_at),
+            "oldest_queued_at": moment_json(work.oldest_queued_at),
             "running": work.running,
-            "oldest_running_at": _text(work.oldest_started_at),
-            "last_alert_at": _text(work.last_alert_at),
+            "oldest_running_at": moment_json(work.oldest_started_at),
+            "last_alert_at": moment_json(work.last_alert_at),
             "runbooks_fault": status.runbooks_fault,
         }
     )
@@ -110,15 +111,11 @@ def pause_json(pause: Pause) -> dict[str, Any]:
     """{id, since, until, by, reason}."""
     return {
         "id": pause.id,
-        "since": pause.since.isoformat(),
-        "until": _text(pause.until),
+        "since": moment_json(pause.since),
+        "until": moment_json(pause.until),
         "by": pause.by,
         "reason": pause.reason,
     }
-
-
-def _text(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

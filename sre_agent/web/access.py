@@ -71,8 +71,18 @@ class Access:
 
     @classmethod
     def of(cls, settings: Settings, *, loopback: bool, insecure: bool) -> "Access":
-        """The keys that the settings give out. `insecure`: a person said that open is meant."""
-        return cls(keys=tuple(_keys(settings)), loopback=loopback, closed=not loopback and not insecure)
+        """The keys that the settings give out. `insecure`: a person said that open is meant.
+
+        Raises BadInput for one that is given out twice: whoever has it for one thing could do the other.
+        """
+        keys = tuple(_keys(settings))
+        shared = [role for key, role in keys if [each for each, _ in keys].count(key) > 1]
+        if shared:
+            raise BadInput(
+                f"{' and '.join(_TOKENS[role] for role in shared)} are the same: give each a token of its own, because "
+                "each opens something else"
+            )
+        return cls(keys=keys, loopback=loopback, closed=not loopback and not insecure)
 
     def guards(self, need: Need) -> bool:
         """Whether a credential was set for what this needs."""
@@ -151,6 +161,13 @@ def _place_of(origin: str) -> str | None:
     except ValueError:
         return None
     return parts.netloc.lower() if parts.scheme in {"http", "https"} and parts.netloc else None
+
+
+_TOKENS = {
+    Role.ALERTMANAGER: "SRE_AGENT_WEBHOOK_TOKEN",
+    Role.VIEWER: "SRE_AGENT_VIEWER_TOKEN",
+    Role.OPERATOR: "SRE_AGENT_API_TOKEN",
+}
 
 
 def _keys(settings: Settings) -> Iterator[tuple[bytes, Role]]:

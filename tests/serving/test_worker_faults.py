@@ -81,9 +81,8 @@ async def test_what_is_due_and_a_body_about_the_same_incidents_never_wait_for_ea
         )
         await webhook.execute(requeued, [2])
         queued = asyncio.create_task(store.queue.queue_due(now=now() + timedelta(seconds=1)))
-        waiting = (
-            "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
-        )
+        here = "datname = current_database() and wait_event_type = 'Lock'"
+        waiting = f"select count(*) from pg_stat_activity where {here}"
         while not queued.done() and await run_sql(database, waiting) == [(0,)]:
             pass
         await webhook.execute(requeued, [1])

@@ -269,3 +269,10 @@ async def test_every_answer_has_the_security_headers(serve: Serve) -> None:
             assert headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
             assert headers["Cache-Control"] == "no-store"
             assert headers["Server"] == "sre-agent"
+
+
+def test_a_token_that_opens_two_things_is_refused_without_repeating_it() -> None:
+    same = {"SRE_AGENT_WEBHOOK_TOKEN": "s3cret", "SRE_AGENT_API_TOKEN": "s3cret", "SRE_AGENT_VIEWER_TOKEN": "another"}
+    with pytest.raises(BadInput, match="SRE_AGENT_WEBHOOK_TOKEN and SRE_AGENT_API_TOKEN are the same") as refused:
+        Access.of(load({"HOME": "/", **same}), loopback=True, insecure=False)
+    assert "s3cret" not in str(refused.value)
