@@ -57,7 +57,9 @@ async def test_a_restarted_kube_state_metrics_under_fifty_firing_alerts_is_no_ne
     replicas: list[Replica], database: str, client: aiohttp.ClientSession
 ) -> None:
     sender = Sender(client, replicas)
-    before = [exported(number, instance="10.0.0.7:8080", pod="kube-state-metrics-5d4-abcde") for number in range(FIRING)]
+    before = [
+        exported(number, instance="10.0.0.7:8080", pod="kube-state-metrics-5d4-abcde") for number in range(FIRING)
+    ]
     after = [exported(number, instance="10.0.1.9:8080", pod="kube-state-metrics-5d4-fghij") for number in range(FIRING)]
     await sender.deliver(payload(*before))
     await all_ended(database)
