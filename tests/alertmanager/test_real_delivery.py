@@ -1,20 +1,19 @@
 """The real Alertmanager sends to the real server: what it is told makes it send again, or not."""
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from time import monotonic
 
-import psycopg
 import pytest
 
 from tests.alertmanager.server import PROGRAM, AlertmanagerServer, alertmanager
 from tests.chaos.findings import all_ended, ask, assert_nothing_doubled_or_half
-from tests.chaos.monkey import OwnPostgres
+from tests.chaos.monkey import OwnPostgres, held_up
 from tests.chaos.replicas import Replica
 from tests.serving.test_worker import until
+from tests.web.servers import until as eventually
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no prometheus-alertmanager or alertmanager on PATH")
 
@@ -31,7 +30,7 @@ TOKEN = {"SRE_AGENT_WEBHOOK_TOKEN": "t0ken-of-the-webhook"}
 
 
 def config(server: Replica, http: str = "{}", *, interval: str = "1s") -> str:
-    """A route that sends at once. What failed is tried again within `interval`, at least 10 s, and when that is over."""
+    """A route that sends at once. It tries again within `interval`, or 10 s where that is longer, and after it."""
     return f"""
 route: {{receiver: agent, group_by: [pod], group_wait: 0s, group_interval: {interval}, repeat_interval: 1h}}
 receivers:
@@ -43,9 +42,11 @@ receivers:
 
 async def counted(sender: AlertmanagerServer, name: str, least: int) -> None:
     """Waits until one of Alertmanager's counters is there."""
-    async with asyncio.timeout(60):
-        while await asyncio.to_thread(sender.counted, name) < least:
-            await asyncio.sleep(0.05)
+
+    async def there() -> bool:
+        return await asyncio.to_thread(sender.counted, name) >= least
+
+    await eventually(there, seconds=60)
 
 
 def alertmanager_log(directory: Path) -> str:
@@ -102,14 +103,6 @@ async def test_bad_credentials_are_final_and_not_tried_again(database: str, tmp_
             assert await asyncio.to_thread(sender.counted, SENT) == 1
         assert "unexpected status code 401" in alertmanager_log(tmp_path)
     assert ask(database, INCIDENTS) == [(0,)]
-
-
-@contextmanager
-def held_up(database: str) -> Iterator[None]:
-    """Whatever would be committed to the incidents waits for the end of the block."""
-    with psycopg.connect(database) as connection:
-        connection.execute("lock table incidents in share mode")
-        yield
 
 
 async def test_a_receiver_that_is_slow_is_sent_to_again_without_effect(

@@ -1,11 +1,14 @@
-"""A PostgreSQL of one test, and a monkey that restarts it."""
+"""A PostgreSQL of one test, a monkey that restarts it, and a lock that holds it up."""
 
 import asyncio
 import os
 import random
 import signal
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+
+import psycopg
 
 from sre_agent.embedded_postgres import running
 from tests.embedded_postgres.server_users import postmaster_of
@@ -45,3 +48,11 @@ async def restart(postgres: OwnPostgres, *, times: int, least: float, most: floa
         await (postgres.crash() if number % 2 else postgres.stop())
         await asyncio.sleep(dice.uniform(LEAST_AWAY, LONGEST_AWAY))
         await postgres.start()
+
+
+@contextmanager
+def held_up(database: str) -> Iterator[None]:
+    """Whatever would be committed to the incidents waits for the end of the block."""
+    with psycopg.connect(database) as connection:
+        connection.execute("lock table incidents in share mode")
+        yield

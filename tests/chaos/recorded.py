@@ -20,9 +20,10 @@ from sre_agent.cluster.port import Write
 from sre_agent.cluster.recording import from_objects
 from sre_agent.cluster.snapshot import SnapshotCluster
 from sre_agent.objects import Object
-from tests.chaos.replicas import Replica
+from tests.chaos.replicas import PATIENCE, Replica
 from tests.executor.fleet import EXAMPLES, objects_of
 from tests.live.victim import hurry
+from tests.web.servers import until
 
 PROGRAM = ("-m", "tests.chaos.recorded")
 WORKLOADS = 12
@@ -81,6 +82,20 @@ def killed(number: int) -> dict[str, Any]:
 def written(writes: Path) -> list[dict[str, Any]]:
     """What was asked of the cluster so far, by all processes."""
     return [json.loads(line) for line in writes.read_text().splitlines()] if writes.exists() else []
+
+
+async def begins_to_write(worker: Replica, writes: Path) -> None:
+    """Waits for its dry run: the intent is committed, and the change is what comes next."""
+
+    async def begun() -> bool:
+        return asked(worker, writes) != []
+
+    await until(begun, seconds=PATIENCE)
+
+
+def asked(worker: Replica, writes: Path) -> list[dict[str, Any]]:
+    """What this process asked of the cluster, in order."""
+    return [line for line in written(writes) if line["pid"] == worker.process.pid]
 
 
 def main(writes: str, *arguments: str) -> int:

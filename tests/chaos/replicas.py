@@ -9,7 +9,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -94,14 +94,10 @@ class Replica:
 @contextmanager
 def started(*replicas: Replica) -> Iterator[None]:
     """All of them, at once."""
-    begun: list[Replica] = []
-    try:
+    with ExitStack() as begun:
         for replica in replicas:
-            begun.append(replica.__enter__())
+            begun.enter_context(replica)
         yield
-    finally:
-        for replica in begun:
-            replica.__exit__(None, None, None)
 
 
 class Sender:

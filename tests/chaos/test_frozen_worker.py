@@ -1,18 +1,16 @@
 """A worker process that is frozen past its lease in the middle of a change, and wakes when another one has its run."""
 
-import asyncio
 import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
 
 from tests.chaos.findings import all_ended, assert_nothing_doubled_or_half
-from tests.chaos.recorded import UNBRAKED, killed, recorded, written
-from tests.chaos.replicas import PATIENCE, PROMISED_END, Replica, Sender, started
+from tests.chaos.recorded import UNBRAKED, asked, begins_to_write, killed, recorded
+from tests.chaos.replicas import PROMISED_END, Replica, Sender, started
 from tests.serving.test_worker import until
 from tests.web.servers import alert, payload
 
@@ -57,15 +55,3 @@ async def test_a_worker_that_wakes_after_its_lease_writes_nothing_and_goes_on(
     workload_pod = killed(0)["labels"]["pod"]
     assert_nothing_doubled_or_half(database, sent=[workload_pod] * rounds + [f"after-{n}" for n in range(rounds)])
     figure(f"{rounds} worker processes frozen past their lease and woken: 0 writes by them")
-
-
-async def begins_to_write(worker: Replica, writes: Path) -> None:
-    """Waits for its dry run: the intent is committed, and the change is what comes next."""
-    async with asyncio.timeout(PATIENCE):
-        while not asked(worker, writes):
-            await asyncio.sleep(0.02)
-
-
-def asked(worker: Replica, writes: Path) -> list[dict[str, Any]]:
-    """What this process asked of the cluster, in order."""
-    return [line for line in written(writes) if line["pid"] == worker.process.pid]

@@ -1,19 +1,18 @@
-"""Servers that are killed with SIGKILL at a point of a webhook: what they acknowledged is there, the rest comes again."""
+"""Servers that are killed at a point of a webhook: what they acknowledged is there, the rest is taken when it comes."""
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import aiohttp
-import psycopg
 import pytest
 
 from tests.chaos.dying_receiver import POINTS, PROGRAM
 from tests.chaos.findings import ask, assert_nothing_doubled_or_half, pods
+from tests.chaos.monkey import held_up
 from tests.chaos.replicas import PATIENCE, Replica, Sender
-from tests.web.servers import alert, payload
+from tests.web.servers import alert, payload, until
 
 BODIES = 10
 PASSED = 4
@@ -68,19 +67,14 @@ async def told_to(
         await asyncio.gather(*map(one, pair))
 
 
-@contextmanager
-def held_up(database: str) -> Iterator[None]:
-    """Nothing can be committed to the incidents while the block runs."""
-    with psycopg.connect(database) as connection:
-        connection.execute("lock table incidents in share mode")
-        yield
-
-
 async def waits_for_the_lock(database: str) -> None:
+    """Until a statement does."""
     asked = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
-    async with asyncio.timeout(PATIENCE):
-        while ask(database, asked) == [(0,)]:
-            await asyncio.sleep(0.02)
+
+    async def waits() -> bool:
+        return ask(database, asked) != [(0,)]
+
+    await until(waits, seconds=PATIENCE)
 
 
 async def test_a_receiver_that_is_killed_during_its_commit_has_taken_the_body_in_once(

@@ -38,15 +38,14 @@ def test_the_parser_reads_a_body_or_names_the_place_of_its_fault(bodies: int, fi
         try:
             payload = parse(body, source="the test")
         except BadPayload as bad:
-            came_to["refused"] += 1
-            assert bad.path
-            assert bad.reason
+            came_to["refused" if bad.path and bad.reason else "refused without a word"] += 1
         else:
             came_to["read"] += 1
             assert isinstance(payload, Payload)
             assert payload.alerts or not payload.rejected
 
     read()
+    assert came_to["read"] + came_to["refused"] == came_to.total()
     assert came_to["read"] > bodies / 20
     figure(f"{dict(came_to)}")
 

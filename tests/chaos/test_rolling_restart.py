@@ -49,8 +49,8 @@ async def test_a_rolling_restart_under_load_loses_nothing_and_doubles_nothing(
     assert (len(changes), set(changes.values())) == (WORKLOADS, {1})
     assert [replica.events("request.crashed") for replica in recorded_replicas] == [[], [], []]
     figure(
-        f"{len(ends)} ends, the slowest {max(ends):.1f} s, under {len(sent) + WORKLOADS} alerts and {WORKLOADS} changes: "
-        f"0 lost, 0 doubled; answers {dict(sender.answers)}"
+        f"{len(ends)} ends, the slowest {max(ends):.1f} s, under {len(sent) + WORKLOADS} alerts and {WORKLOADS} "
+        f"changes: 0 lost, 0 doubled; answers {dict(sender.answers)}"
     )
 
 
