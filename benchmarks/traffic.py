@@ -31,8 +31,8 @@ ALERT = {
     },
     "annotations": {
         "description": f"Container app of pod team-7/checkout-6f7c9d8b54-{NUMBER} was killed because it used more "
-        "memory than its limit allows. It was restarted 3 times within the last 10 minutes. If this happens under the usual "
-        "load the limit is too small; if memory grows for hours before it happens, the program leaks. Compare "
+        "memory than its limit allows. It was restarted 3 times within the last 10 minutes. If this happens under the "
+        "usual load the limit is too small; if memory grows for hours before it happens, the program leaks. Compare "
         "container_memory_working_set_bytes over a day with the limit before you raise it, and look at the releases of "
         "that day first.",
         "runbook_url": "https://runbooks.prometheus-operator.dev/runbooks/kubernetes/kubepodoomkilled",
