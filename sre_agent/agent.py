@@ -4,19 +4,22 @@ Called by every command that runs or shows something. Importing it does no work.
 """
 
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sre_agent import embedded_postgres, lint
-from sre_agent.errors import BadInput
+from sre_agent.cluster.port import Cluster
+from sre_agent.errors import BadInput, Unreachable
 from sre_agent.planner.port import Planner
 from sre_agent.planner.scripted import ScriptedPlanner
 from sre_agent.resources import data_path
 from sre_agent.runbook import Runbooks
 from sre_agent.settings import Settings
+from sre_agent.shelf import RunbookShelf
 from sre_agent.store import Store
 from sre_agent.store.migrations import migrate, require_current
 from sre_agent.tools.registry import TOOLS
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from sre_agent.cluster.live import LiveCluster
 
 POSTGRES_DIRECTORY = "postgres"
+SERVING_CONNECTIONS = 8
+"""To the database, beside those of the queue: requests and runs share them."""
 KUBECONFIG = Path("~/.kube/config")
 
 
@@ -36,6 +41,31 @@ class Agent:
     planner: Planner
     runbooks: Runbooks
     settings: Settings
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Service:
+    """What a serving process holds. `runbooks` says which are current; `place` is the cluster in words.
+
+    `database` is the conninfo that leads to the store.
+    """
+
+    store: Store
+    planner: Planner
+    runbooks: Callable[[], Runbooks]
+    cluster: Cluster
+    place: str
+    settings: Settings
+    database: str
+
+
+def require_shared_database(settings: Settings) -> None:
+    """Raises Unreachable in a pod without DATABASE_URL: two replicas with two stores would be two budgets."""
+    if settings.database_url is None and os.environ.get("KUBERNETES_SERVICE_HOST"):
+        raise Unreachable(
+            "DATABASE_URL is not set: in a cluster every replica must use the same PostgreSQL, and an embedded one is "
+            "nobody else's; set DATABASE_URL=postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
+        )
 
 
 @contextmanager
@@ -59,23 +89,52 @@ async def open_agent(settings: Settings, *, runbooks: Runbooks) -> AsyncIterator
 
 
 @asynccontextmanager
+async def open_service(
+    settings: Settings, *, runbooks: Callable[[], Runbooks], cluster: Cluster, place: str, migrating: bool
+) -> AsyncIterator[Service]:
+    """Opens what a serving process holds. Raises Unreachable where the database is away, or its schema is not current.
+
+    `migrating`: whether a schema that is not current is made so.
+    """
+    with database(settings) as conninfo:
+        await _prepare(conninfo, migrating=migrating or settings.database_url is None)
+        async with Store.open(conninfo, max_size=SERVING_CONNECTIONS) as store:
+            yield Service(
+                store=store,
+                planner=ScriptedPlanner(),
+                runbooks=runbooks,
+                cluster=cluster,
+                place=place,
+                settings=settings,
+                database=conninfo,
+            )
+
+
+@asynccontextmanager
 async def open_store(settings: Settings) -> AsyncIterator[Store]:
     """Opens the store on a current schema: the embedded one is migrated, another one must be already."""
     with database(settings) as conninfo:
-        if settings.database_url is None:
-            await migrate(conninfo)
-        else:
-            await require_current(conninfo)
+        await _prepare(conninfo, migrating=settings.database_url is None)
         async with Store.open(conninfo) as store:
             yield store
 
 
+async def _prepare(conninfo: str, *, migrating: bool) -> None:
+    if migrating:
+        await migrate(conninfo)
+    else:
+        await require_current(conninfo)
+
+
 @asynccontextmanager
-async def open_live_cluster(context: str | None) -> "AsyncIterator[LiveCluster]":
-    """The cluster of a kubeconfig context, else of the pod or the current context. Raises Unreachable."""
+async def open_live_cluster(context: str | None, *, probing: bool = True) -> "AsyncIterator[LiveCluster]":
+    """The cluster of a kubeconfig context, else of the pod or the current context. Raises Unreachable.
+
+    Without `probing` one that does not answer is opened, too: each question to it says so.
+    """
     from sre_agent.cluster.live import open_cluster  # a second of imports that only a live cluster is worth
 
-    async with open_cluster(context) as cluster:
+    async with open_cluster(context, probing=probing) as cluster:
         yield cluster
 
 
@@ -88,6 +147,19 @@ def cluster_configured(context: str | None) -> bool:
 def load_runbooks(settings: Settings, users: Path | None = None) -> Runbooks:
     """The shipped runbooks and the user's own, linted. Raises BadInput with every fault."""
     return lint.load(data_path("runbooks"), users or settings.runbooks_dir, tools=TOOLS)
+
+
+def load_what_works(settings: Settings) -> tuple[Runbooks, str | None]:
+    """The same, for whoever only looks: where the user's own have a fault, the shipped ones alone, and the fault."""
+    try:
+        return load_runbooks(settings), None
+    except BadInput as error:
+        return lint.load(data_path("runbooks"), None, tools=TOOLS), str(error)
+
+
+def open_shelf(settings: Settings, clock: Callable[[], datetime]) -> RunbookShelf:
+    """The runbooks of a process that lives long. Raises BadInput with every fault; later ones leave the old alone."""
+    return RunbookShelf(data_path("runbooks"), settings.runbooks_dir, tools=TOOLS, clock=clock)
 
 
 def check_settings(settings: Settings) -> None:

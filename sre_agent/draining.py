@@ -1,8 +1,8 @@
 """Carries out the evictions of a drain: asks until each pod may go, is gone, is refused for good, or time is up.
 
 Called by `execution`. Protects the promises of a drain: a pod leaves through the Eviction API or not at all; nothing
-is deleted and nothing forced; no answer is taken for granted; the deadline holds over calls and pauses alike; and what
-had to wait stays on a node that needs no drain any more.
+is deleted and nothing forced; no answer is taken for granted; the deadline holds over calls and pauses alike; no try
+begins without leave; and what had to wait stays on a node that needs no drain any more.
 """
 
 import asyncio
@@ -29,6 +29,7 @@ from sre_agent.cluster.port import (
 from sre_agent.cluster.readback import LOOKS, Effect, look_up
 from sre_agent.log import get_logger
 from sre_agent.objects import Object
+from sre_agent.store import Braked
 
 AT_ONCE = 10
 """Evictions on their way at the same time."""
@@ -64,16 +65,21 @@ class _Eviction:
     reason: str = ""
     in_flight: bool = False
     settled: bool = False
+    held: Braked | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settled:
-    """A pod's end: `accepted` whether the API server took the eviction, `reason` why it stays or is not known."""
+    """A pod's end: `accepted` whether the API server took the eviction, `reason` why it stays or is not known.
+
+    `held` is the brake because of which it was not asked again.
+    """
 
     write: Write
     fate: Fate
     accepted: bool
     reason: str
+    held: Braked | None = None
 
     @property
     def pod(self) -> str:
@@ -81,6 +87,8 @@ class Settled:
 
 
 Settle = Callable[[Settled], Awaitable[None]]
+Leave = Callable[[], Awaitable[None]]
+"""Asked right before a request that changes something: returns, or raises Braked, or what ends everything."""
 Over = Callable[[Object], str | None]
 
 
@@ -93,6 +101,7 @@ class _Drain:
     over: Over
     awaited: bool
     settle: Settle
+    leave: Leave
     slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
     looking: asyncio.Lock = field(default_factory=asyncio.Lock)
     looked_at: float = -float("inf")
@@ -108,14 +117,15 @@ async def drain(
     over: Over,
     awaited: bool,
     settle: Settle,
+    leave: Leave,
 ) -> list[Settled]:
     """Evicts pods of one node and returns what became of each, in the given order. Never raises ClusterError.
 
     With `within` of 0 each eviction is sent once and nothing is waited for: a recording cannot heal. `over` says of the
     node why nothing more shall leave it; it is asked before an eviction is sent again. `awaited`:
     whether evicted pods are waited for until they are gone, which an unreachable kubelet cannot do. `settle` is told
-    each pod as soon as its eviction is decided; what it raises ends the drain. A cancelled drain decides what is open
-    as at the deadline before it ends.
+    each pod as soon as its eviction is decided, and `leave` asked before each try: what they raise ends the drain, but
+    for Braked, after which the pod stays. A cancelled drain decides what is open as at the deadline before it ends.
     """
     run = _Drain(
         cluster=cluster,
@@ -125,6 +135,7 @@ async def drain(
         over=over,
         awaited=awaited and within > timedelta(0),
         settle=settle,
+        leave=leave,
     )
     if not run.patient:
         for eviction in run.evictions:
@@ -148,7 +159,7 @@ async def _until(run: _Drain, within: timedelta) -> None:
     except asyncio.CancelledError:
         await _close_all(run, "the interruption")
         raise
-    except BaseExceptionGroup as failed:  # what `settle` raised, as it raised it
+    except BaseExceptionGroup as failed:  # what `settle` or `leave` raised, as it raised it
         raise failed.exceptions[0] from None
     finally:
         telling.cancel()
@@ -172,6 +183,11 @@ async def _evict(run: _Drain, eviction: _Eviction) -> None:
 async def _try(run: _Drain, eviction: _Eviction) -> float:
     """Sends the eviction once. Leaves the fate ASKED where another try is right, and says after how many seconds."""
     async with run.slots:
+        try:
+            await run.leave()
+        except Braked as held:
+            eviction.fate, eviction.reason, eviction.held = Fate.STAYS, held.reason, held
+            return 0.0
         eviction.in_flight = True  # and stays so where the deadline cuts the call off
         try:
             await run.cluster.write(eviction.write)
@@ -280,5 +296,9 @@ async def _tell(run: _Drain) -> None:
 
 def _settled(eviction: _Eviction) -> Settled:
     return Settled(
-        write=eviction.write, fate=eviction.fate, accepted=eviction.accepted, reason=eviction.reason or eviction.fate
+        write=eviction.write,
+        fate=eviction.fate,
+        accepted=eviction.accepted,
+        reason=eviction.reason or eviction.fate,
+        held=eviction.held,
     )

@@ -70,9 +70,10 @@ class NodeEvidence:
     pods          all pods whose spec.nodeName is this node
     workload_pods all pods of the cluster (for ready replicas elsewhere); None when they could not be read
     daemon_sets   by (namespace, name)
-    controllers   by (kind, namespace, name): the cluster's ReplicaSets, StatefulSets and Jobs, each kind only
-                  where it controls some of those pods
+    controllers   by (kind, namespace, name): the cluster's ReplicaSets with their Deployments, StatefulSets and
+                  Jobs, each kind only where it controls some of those pods
     budgets       all PodDisruptionBudgets of the cluster
+    namespaces    all namespaces of the cluster, by name
     """
 
     target: Target
@@ -84,13 +85,14 @@ class NodeEvidence:
     daemon_sets: dict[tuple[str, str], Object] | None = None
     controllers: dict[tuple[str, str, str], Object] | None = None
     budgets: tuple[Object, ...] | None = ()
+    namespaces: dict[str, Object] | None = None
 
 
 Evidence = WorkloadEvidence | NodeEvidence
 Kinds = Set[Resource]
 
 EVERYTHING: Kinds = frozenset(Resource)
-CONTROLLERS = (Resource.REPLICA_SETS, Resource.STATEFUL_SETS, Resource.JOBS)
+CONTROLLERS = (Resource.REPLICA_SETS, Resource.DEPLOYMENTS, Resource.STATEFUL_SETS, Resource.JOBS)
 """What may hold the pods of a node that a drain moves, in the order in which they are read."""
 
 
@@ -234,18 +236,19 @@ async def _get_or_none(
 
 
 async def read_node(cluster: Cluster, target: Target, now: datetime, *, looks: Kinds = EVERYTHING) -> NodeEvidence:
-    """Reads everything about a node target with few requests: at most eight, four of them at once.
+    """Reads everything about a node target with few requests: at most ten, five of them at once.
 
     A part that cannot be read, or is of no kind among `looks`, is None. `node` None means that there is no such node:
     where the nodes can neither be listed nor this one be read, ClusterError is raised. Who looks at no controllers
     gets the pods of this node alone.
     """
     here = {"spec.nodeName": target.name} if looks.isdisjoint(CONTROLLERS) else None
-    nodes, pods, budgets, daemon_sets = await asyncio.gather(
+    nodes, pods, budgets, daemon_sets, namespaces = await asyncio.gather(
         _list_or_none(cluster, Resource.NODES, None, looks),
         _list_or_none(cluster, Resource.PODS, None, looks, here),
         _list_or_none(cluster, Resource.POD_DISRUPTION_BUDGETS, None, looks),
         _list_or_none(cluster, Resource.DAEMON_SETS, None, looks),
+        _list_or_none(cluster, Resource.NAMESPACES, None, looks),
     )
     own_pods = None
     if pods is not None:
@@ -260,7 +263,13 @@ async def read_node(cluster: Cluster, target: Target, now: datetime, *, looks: K
         daemon_sets=None if daemon_sets is None else {(namespace(obj), name(obj)): obj for obj in daemon_sets},
         controllers=None if own_pods is None or here else await _controllers(cluster, own_pods),
         budgets=budgets,
+        namespaces=None if namespaces is None else {name(obj): obj for obj in namespaces},
     )
+
+
+async def read_nodes(cluster: Cluster) -> tuple[Object, ...] | None:
+    """All nodes of the cluster, None where they cannot be read."""
+    return await _list_or_none(cluster, Resource.NODES, None, frozenset({Resource.NODES}))
 
 
 async def _list_or_none(
@@ -288,6 +297,8 @@ async def _node(cluster: Cluster, node: str, nodes: tuple[Object, ...] | None) -
 async def _controllers(cluster: Cluster, pods: tuple[Object, ...]) -> dict[tuple[str, str, str], Object] | None:
     """All objects of the kinds that control some of these pods, None where one kind cannot be read."""
     kinds = {str(owner.get("kind")) for owner in map(controller_of, pods) if owner is not None}
+    if Resource.REPLICA_SETS.kind in kinds:
+        kinds.add(Resource.DEPLOYMENTS.kind)
     found: dict[tuple[str, str, str], Object] = {}
     for resource in CONTROLLERS:
         if resource.kind not in kinds:

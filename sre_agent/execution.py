@@ -18,9 +18,10 @@ from sre_agent.cluster.port import (
     Write,
 )
 from sre_agent.cluster.readback import Effect, look_up
-from sre_agent.draining import Fate, Settle, Settled, drain
+from sre_agent.draining import Fate, Leave, Settle, Settled, drain
 from sre_agent.objects import Object
 from sre_agent.run import Change, Outcome
+from sre_agent.store import Braked
 from sre_agent.tools.drain import drain_over, drained_action
 
 EVENT_REASON = "SreAgentRemediation"
@@ -31,9 +32,9 @@ class Execution:
     """What became of a change. `action` is what was really done, `writes` what the cluster accepted, in order.
 
     `detail` says why it is not done, or what is still to be awaited; `stayed` are the pods that a drain could not
-    evict, with the reasons. `conflict` says that somebody else changed the
-    object first: nothing was written, judge again. `barred` says that the cluster could not be reached or does not
-    allow it: no other try helps before a person does.
+    evict, with the reasons. `conflict` says that somebody else changed the object first: nothing was written, judge
+    again. `barred` says that the cluster could not be reached or does not allow it: no other try helps before a person
+    does. `held` is the brake that came on before anything was sent, or, of a drain that is done, before all was.
     """
 
     outcome: Outcome
@@ -43,26 +44,32 @@ class Execution:
     stayed: tuple[Settled, ...] = ()
     conflict: bool = False
     barred: bool = False
+    held: Braked | None = None
 
 
-async def execute(cluster: Cluster, change: Change, *, patience: timedelta, settle: Settle) -> Execution:
+async def execute(cluster: Cluster, change: Change, *, patience: timedelta, settle: Settle, leave: Leave) -> Execution:
     """Sends every write of a change. Never raises ClusterError: a failure is a value here.
 
     `patience` is how long evictions that a budget forbids are tried again and evicted pods are waited for; `settle`
-    is told what became of each pod of a drain.
+    is told what became of each pod of a drain. `leave` is asked right before each request that changes something: it
+    returns, or raises Braked, and then that request is not sent; what else it raises ends the execution.
     """
     if change.evicts:
-        return await _evict(cluster, change, patience, settle)
-    return await _write(cluster, change)
+        return await _evict(cluster, change, patience, settle, leave)
+    return await _write(cluster, change, leave)
 
 
-async def _write(cluster: Cluster, change: Change) -> Execution:
+async def _write(cluster: Cluster, change: Change, leave: Leave) -> Execution:
     """The one write of a change, after its dry run. A dry run changes nothing, whatever becomes of its answer."""
     (write,) = change.writes
     try:
         foreseen = await cluster.write(write, dry_run=True)
     except ClusterError as error:
         return _failed(change, error)
+    try:
+        await leave()
+    except Braked as held:
+        return Execution(outcome=Outcome.FAILED, action=change.action, writes=(), detail=held.reason, held=held)
     try:
         await cluster.write(write)
     except UnknownOutcome as error:
@@ -95,7 +102,7 @@ async def _looked_up(
     return Execution(outcome=outcome, action=change.action, writes=(), detail=detail)
 
 
-async def _evict(cluster: Cluster, change: Change, patience: timedelta, settle: Settle) -> Execution:
+async def _evict(cluster: Cluster, change: Change, patience: timedelta, settle: Settle, leave: Leave) -> Execution:
     """Evicts each pod. One that may not go within the patience stays and is named; the others go on."""
     settled = await drain(
         cluster,
@@ -105,6 +112,7 @@ async def _evict(cluster: Cluster, change: Change, patience: timedelta, settle: 
         over=drain_over,
         awaited=change.awaited,
         settle=settle,
+        leave=leave,
     )
     return _drained(change, settled, waited=change.awaited and bool(patience))
 
@@ -136,6 +144,7 @@ def _drained(change: Change, settled: Sequence[Settled], *, waited: bool) -> Exe
         writes=accepted,
         detail="; ".join(f"{pod.pod}: {pod.reason}" for pod in said) or None,
         stayed=(*stayed, *unknown),
+        held=None if outcome is Outcome.UNKNOWN else next((pod.held for pod in stayed if pod.held), None),
     )
 
 

@@ -20,20 +20,27 @@ from sre_agent.run import Mode
 from sre_agent.runbook import Runbook, Runbooks
 from sre_agent.settings import Settings
 from sre_agent.store import Disposition, NewIncident, Problem, Receipt, Store
+from sre_agent.store.webhooks import Entry, Firing, Noted, Over
 from sre_agent.target import AlertSubject, dedup_key, describe, subject_of
 from sre_agent.times import duration_text
 from sre_agent.tools.node_state import readiness
 from sre_agent.tools.registry import subject_of_runbook
 
+RESOLVED_NOTIFICATION = "the resolved notification came"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Admission:
-    """What became of one alert. With `run_id` a run is queued; otherwise `reason` says why none is."""
+    """What became of one alert. With `run_id` a run is queued; otherwise `reason` says why none is.
+
+    `opened`: the incident is a new one.
+    """
 
     alert: Alert
     incident_id: int | None
     run_id: UUID | None
     reason: str
+    opened: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,7 +74,7 @@ async def receive(
     """
     admissions = []
     for alert in alerts:
-        reason = ignored(alert.labels, settings.ignore_alerts)
+        reason = ignored_by(alert, settings)
         if reason is not None:
             admission = Admission(alert=alert, incident_id=None, run_id=None, reason=reason)
         elif alert.status is AlertStatus.RESOLVED:
@@ -91,30 +98,44 @@ def cluster_of(alert: Alert, settings: Settings) -> str:
     return alert.labels.get("cluster") or settings.cluster
 
 
+def ignored_by(alert: Alert, settings: Settings) -> str | None:
+    """Why an alert opens no incident whatever it says, None where it may."""
+    return ignored(alert.labels, settings.ignore_alerts)
+
+
+def entry_for(alert: Alert, sender: Sender, runbooks: Runbooks, settings: Settings) -> Entry:
+    """What one alert of a webhook does to the store. Nobody waits for a cluster here.
+
+    A node that was cordoned may still be sick when its alert ends: that alert is noted, and whoever looks after nodes
+    closes the incident when the node is Ready.
+    """
+    if alert.status is AlertStatus.FIRING:
+        return Firing(new=_new_incident(alert, sender, runbooks, settings), received=_received(alert, settings))
+    key, named = identify(alert, route(alert.labels, runbooks).runbook)
+    problem = _problem(key, alert, sender, settings)
+    if _about_a_node(named) and _ours(problem, settings):
+        return Noted(problem=problem, received=_received(alert, settings))
+    return Over(problem=problem, reason=RESOLVED_NOTIFICATION)
+
+
+def admitted(alert: Alert, reason: str | None, answer: Receipt | int | None, settings: Settings) -> Admission:
+    """What became of an alert of a webhook. `reason` is why it was ignored, `answer` the store's."""
+    if reason is not None:
+        return Admission(alert=alert, incident_id=None, run_id=None, reason=reason)
+    if isinstance(answer, Receipt):
+        why = _why(answer, answer.disposition.value, settings.cooldown)
+        opened = answer.disposition is Disposition.OPENED
+        return Admission(alert=alert, incident_id=answer.incident_id, run_id=answer.run_id, reason=why, opened=opened)
+    why = "resolved: no incident is open for it" if answer is None else f"resolved: noted in incident {answer}"
+    return Admission(alert=alert, incident_id=answer, run_id=None, reason=why)
+
+
 async def _admit(
     alert: Alert, sender: Sender, store: Store, runbooks: Runbooks, settings: Settings, now: datetime
 ) -> Admission:
-    runbook = route(alert.labels, runbooks).runbook
-    key, named = identify(alert, runbook)
-    workload = f"{named.workload_kind}/{named.workload_name}" if named.workload_name else None
+    new = _new_incident(alert, sender, runbooks, settings)
     receipt = await store.receive(
-        NewIncident(
-            problem=_problem(key, alert, sender, settings),
-            fingerprint=alert.fingerprint,
-            alertname=alert.name,
-            namespace=named.namespace,
-            pod=named.pod,
-            container=named.container,
-            node=named.node,
-            workload=workload,
-            severity=alert.labels.get("severity"),
-            runbook_id=runbook.id,
-            mode=sender.mode,
-            runbook_sha256=runbook.sha256,
-            labels=alert.labels,
-            annotations=alert.annotations,
-            starts_at=alert.starts_at,
-        ),
+        new,
         _received(alert, settings),
         now=now,
         cooldown=timedelta(0) if sender.by_hand else settings.cooldown,
@@ -123,7 +144,30 @@ async def _admit(
         alert=alert,
         incident_id=receipt.incident_id,
         run_id=receipt.run_id,
-        reason=_why(receipt, key, settings.cooldown),
+        reason=_why(receipt, new.problem.dedup_key, settings.cooldown),
+    )
+
+
+def _new_incident(alert: Alert, sender: Sender, runbooks: Runbooks, settings: Settings) -> NewIncident:
+    """The incident that a firing alert would open."""
+    runbook = route(alert.labels, runbooks).runbook
+    key, named = identify(alert, runbook)
+    return NewIncident(
+        problem=_problem(key, alert, sender, settings),
+        fingerprint=alert.fingerprint,
+        alertname=alert.name,
+        namespace=named.namespace,
+        pod=named.pod,
+        container=named.container,
+        node=named.node,
+        workload=f"{named.workload_kind}/{named.workload_name}" if named.workload_name else None,
+        severity=alert.labels.get("severity"),
+        runbook_id=runbook.id,
+        mode=sender.mode,
+        runbook_sha256=runbook.sha256,
+        labels=alert.labels,
+        annotations=alert.annotations,
+        starts_at=alert.starts_at,
     )
 
 
@@ -139,20 +183,19 @@ async def _resolve(
     """A resolved alert closes its incident and acts on nothing; a node that is not Ready keeps it open."""
     key, named = identify(alert, route(alert.labels, runbooks).runbook)
     problem = _problem(key, alert, sender, settings)
-    ours = settings.cluster_name in {None, problem.cluster}
-    if cluster is not None and ours and await _still_not_ready(cluster, named):
+    if cluster is not None and _ours(problem, settings) and await _still_not_ready(cluster, named):
         noted = await store.note(problem, _received(alert, settings), now=now)
         stays = "no incident is open for it" if noted is None else f"incident {noted} stays open"
         reason = f"resolved, but node {redact_text(named.node or '')} is not Ready: {stays}"
         return Admission(alert=alert, incident_id=noted, run_id=None, reason=reason)
-    closed = await store.resolve(problem, now=now, by="alertmanager", reason="the resolved notification came")
+    closed = await store.resolve(problem, now=now, by="alertmanager", reason=RESOLVED_NOTIFICATION)
     reason = "resolved: no incident is open for it" if closed is None else f"resolved: incident {closed} closed"
     return Admission(alert=alert, incident_id=closed, run_id=None, reason=reason)
 
 
 async def _still_not_ready(cluster: Cluster, named: AlertSubject) -> bool:
     """Whether this is about a node that is there and not Ready; what cannot be read keeps the incident open."""
-    if named.node is None or named != AlertSubject(node=named.node):
+    if not _about_a_node(named) or named.node is None:
         return False
     try:
         return not readiness(await cluster.get(Resource.NODES, None, named.node)).ready
@@ -160,6 +203,15 @@ async def _still_not_ready(cluster: Cluster, named: AlertSubject) -> bool:
         return False
     except ClusterError:
         return True
+
+
+def _about_a_node(named: AlertSubject) -> bool:
+    return named.node is not None and named == AlertSubject(node=named.node)
+
+
+def _ours(problem: Problem, settings: Settings) -> bool:
+    """Whether the alert is about the cluster that this agent sees."""
+    return settings.cluster_name in {None, problem.cluster}
 
 
 def _problem(key: str, alert: Alert, sender: Sender, settings: Settings) -> Problem:

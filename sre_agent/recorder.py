@@ -18,7 +18,7 @@ from sre_agent.cluster.recorder import Answer, Look, RecordingCluster
 from sre_agent.cluster.recording import Recording, from_objects
 from sre_agent.cluster.unread import Unread
 from sre_agent.errors import BadInput
-from sre_agent.evidence import WorkloadEvidence, read_node, read_workload
+from sre_agent.evidence import WorkloadEvidence, read_node, read_nodes, read_workload
 from sre_agent.objects import Object, containers, init_containers, name, namespace, pod_ready
 from sre_agent.runbook import Runbook
 from sre_agent.settings import Settings
@@ -120,6 +120,7 @@ async def _look_at(
         await _tried(recorder.list(Resource.EVENTS, None, fields=about))
     else:
         evidence = await read_workload(recorder, target, context.now)
+        await read_nodes(recorder)
         await _tried(recorder.list(Resource.EVENTS, target.namespace))
         await _tried(recorder.list(Resource.POD_DISRUPTION_BUDGETS, target.namespace))
         await _read_logs(recorder, evidence)

@@ -3,12 +3,15 @@
 Called by the executor, and for a plan by the replay. Pure; keeps every reason that was given.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, replace
+from datetime import datetime
 from typing import Any
 
 from sre_agent.alert import Alert
 from sre_agent.event import Event, Final, FinalState, IntentRecorded, OutcomeRecorded, Seen, StepTaken
 from sre_agent.execution import Execution
+from sre_agent.intents import intent_json
 from sre_agent.routing import Route
 from sre_agent.run import (
     Assessment,
@@ -20,6 +23,7 @@ from sre_agent.run import (
     RunStatus,
     StepRecord,
     StepStatus,
+    Tells,
     Verdict,
     refusal,
     worst,
@@ -67,8 +71,7 @@ def diagnosed(step: Step, call: ValidatedCall, output: ToolModel) -> StepRecord:
 
 def unbound(step: Step, found: Unbound) -> StepRecord:
     """A step of a run that has no target."""
-    allowed_by = "an alert whose labels name an object that is there"
-    judgement = refusal("target", found.reason, allowed_by, settled=found.settled)
+    judgement = refusal("target", found.reason, found.allowed_by, settled=found.settled)
     return replace(closed(step, StepStatus.REFUSED, reason=found.reason), judgements=(judgement,))
 
 
@@ -88,11 +91,7 @@ def judged(
     if assessment.change is not None:
         result |= {"kubectl": assessment.change.kubectl}
     if change is not None:
-        result |= {
-            "action": execution.action if execution else change.action,
-            "diff": [{"path": line.path, "before": line.before, "after": line.after} for line in change.diff],
-            "notes": list(change.notes),
-        }
+        result |= _result_of(change, execution)
     return StepRecord(
         step=step.name,
         tool=call.tool,
@@ -103,6 +102,16 @@ def judged(
         judgements=judgements,
         change=change,
     )
+
+
+def _result_of(change: Change, execution: Execution | None) -> dict[str, Any]:
+    """What a step says of its change beside the tool's own output."""
+    return {
+        "kubectl": change.kubectl,
+        "action": execution.action if execution else change.action,
+        "diff": [{"path": line.path, "before": line.before, "after": line.after} for line in change.diff],
+        "notes": list(change.notes),
+    }
 
 
 def _as_drained(change: Change, result: dict[str, Any], execution: Execution) -> tuple[Change, dict[str, Any]]:
@@ -117,6 +126,8 @@ def _what_became(
     assessment: Assessment, judgements: tuple[Judgement, ...], execution: Execution | None
 ) -> tuple[StepStatus, str | None]:
     verdict = worst(judgements)
+    if execution is not None and execution.held is not None and execution.outcome is Outcome.FAILED:
+        return StepStatus.REFUSED, execution.held.reason
     if execution is not None and execution.conflict:
         return StepStatus.REFUSED, f"somebody else kept changing the object while it was judged: {execution.detail}"
     if execution is not None:
@@ -135,17 +146,44 @@ _STATUS_OF = {
 }
 
 
-def new_action(change: Change) -> NewAction:
+def carried_out(step: str, change: Change, execution: Execution) -> StepRecord:
+    """A step whose change an earlier attempt at the run has sent."""
+    return StepRecord(
+        step=step,
+        tool=change.tool,
+        status=_STATUS_OF[execution.outcome],
+        reason=execution.detail,
+        result=_result_of(change, execution),
+        change=change,
+    )
+
+
+def step_of(kept: Mapping[str, Any]) -> StepRecord:
+    """A step as its event keeps it. Its change stands in the intent."""
+    judgements = tuple(
+        Judgement(
+            rule=each["rule"],
+            verdict=Verdict[each["verdict"].upper()],
+            reason=each["reason"],
+            allowed_by=each["allowed_by"],
+            retry_at=None if each["retry_at"] is None else datetime.fromisoformat(each["retry_at"]),
+            settled=each.get("settled", False),
+            tells=Tells(each.get("tells", Tells.EACH)),
+            by_hand=each["by_hand"],
+        )
+        for each in kept["judgements"]
+    )
+    return StepRecord(**{**kept, "status": StepStatus(kept["status"]), "judgements": judgements})
+
+
+def new_action(step: str, change: Change) -> NewAction:
     """The row of an intent: what is about to be sent, completely."""
     return NewAction(
         tool=change.tool,
         action=change.action,
         target_key=change.target.key,
         value=change.value,
-        body={
-            "writes": [write_json(write) for write in change.writes],
-            "undo": [write_json(write) for write in change.undo],
-        },
+        body=intent_json(step, change),
         near_limit=change.near_limit,
         evictions=tuple(
             {"namespace": write.namespace, "name": write.name, "uid": write.uid}

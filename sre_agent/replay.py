@@ -17,12 +17,13 @@ from uuid import uuid4
 from sre_agent import records
 from sre_agent.agent import Agent, open_agent
 from sre_agent.alert import MAX_BYTES, Alert, AlertStatus, Payload, parse
+from sre_agent.alert.standing import Standing
 from sre_agent.cluster.port import Clock, Cluster
 from sre_agent.cluster.recording import Recording, load, newest_time
 from sre_agent.cluster.snapshot import SnapshotCluster
 from sre_agent.errors import BadInput
 from sre_agent.executor import Assignment, run_incident
-from sre_agent.facts import Past
+from sre_agent.facts import Past, PastBrakes
 from sre_agent.incident import Origin
 from sre_agent.intake import Admission, Sender, cluster_of, identify, receive
 from sre_agent.queue import InlineQueue
@@ -47,8 +48,8 @@ NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 class Part:
     """One payload with its recording. Parts of one example share `group`, and so cool-downs.
 
-    A stored incident comes with its own clock, its `settings`, and the `past` that it was judged by. On the live
-    cluster a part is like a webhook: `origin` is live, and the clock is today's.
+    A stored incident comes with its own clock, its `settings`, and the `past`, `brakes` and `standing` that it was
+    judged by. On the live cluster a part is like a webhook: `origin` is live, and the clock is today's.
     """
 
     source: str
@@ -59,6 +60,8 @@ class Part:
     clock: Clock | None = None
     settings: Settings | None = None
     past: Past | None = None
+    standing: Standing | None = None
+    brakes: PastBrakes | None = None
     origin: Origin = Origin.REPLAY
 
 
@@ -108,12 +111,19 @@ def load_parts(payloads: Sequence[str], *, snapshot: Path | None) -> list[Part]:
 
 
 async def replay(
-    parts: Sequence[Part], *, settings: Settings, runbooks: Runbooks, mode: Mode, live: Cluster | None = None
+    parts: Sequence[Part],
+    *,
+    settings: Settings,
+    runbooks: Runbooks,
+    mode: Mode,
+    live: Cluster | None = None,
+    assume_firing: bool = False,
 ) -> AsyncGenerator[tuple[Part, RunRecord | Skipped], None]:
     """Plays the parts in order and yields each run, and each alert without one, as it is done.
 
-    A part without a recording is played on the `live` cluster, where there is one. The store is opened only when some
-    part has a cluster. Raises Unreachable where it cannot be.
+    A part without a recording is played on the `live` cluster, where there is one; `assume_firing` says that a person
+    knows its alerts to fire still, however old they are. The store is opened only when some part has a cluster. Raises
+    Unreachable where it cannot be.
     """
     scopes = {part.group: str(uuid4()) for part in parts}
     planned: set[tuple[str, str, str]] = set()
@@ -130,7 +140,8 @@ async def replay(
             if agent is None:
                 agent = await stack.enter_async_context(open_agent(settings, runbooks=runbooks))
             recorded = part.cluster is not None
-            played, scope = (part, scopes[part.group]) if recorded else (_on_live(part, settings), LIVE_SCOPE)
+            told = replace(settings, alert_max_age=timedelta(0)) if assume_firing else settings
+            played, scope = (part, scopes[part.group]) if recorded else (_on_live(part, told), LIVE_SCOPE)
             async for result in play(played, agent, cluster, scope, mode):
                 yield part, result
 
@@ -196,6 +207,8 @@ async def play(
                 scope=scope,
                 mode=mode,
                 past=part.past,
+                standing=part.standing,
+                past_brakes=part.brakes,
             ),
             store=agent.store,
             cluster=cluster,

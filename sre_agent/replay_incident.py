@@ -78,6 +78,8 @@ def part_of(stored: StoredRun) -> Part:
         clock=stored.clock(),
         settings=stored.settings,
         past=stored.past,
+        standing=stored.standing,
+        brakes=stored.brakes(),
     )
 
 

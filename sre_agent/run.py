@@ -65,12 +65,24 @@ class Verdict(IntEnum):
     REFUSE = 2
 
 
+class Tells(StrEnum):
+    """Whom a refusal that leaves the symptom is told to. Where several speak against a change: once, each, nobody."""
+
+    ONCE = "once"
+    """It holds for the whole cluster: one run of all that meet it escalates, the others are put off until its end."""
+    EACH = "each"
+    """It speaks of this change: the run escalates."""
+    NOBODY = "nobody"
+    """It passes within minutes, or a person wanted it so: the run is put off."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Judgement:
     """What one rule has against a change: its name, how much, why, and what would allow it (and when).
 
     `settled` marks a refusal because there is nothing left to do (the symptom is gone, somebody already
-    changed it): such a refusal does not escalate. `by_hand` is a kubectl command that a person could use.
+    changed it): such a refusal does not escalate; `tells` says how another does. `by_hand` is a kubectl command that
+    a person could use.
     """
 
     rule: str
@@ -80,6 +92,7 @@ class Judgement:
     retry_at: datetime | None = None
     settled: bool = False
     by_hand: str | None = None
+    tells: Tells = Tells.EACH
 
 
 def refusal(
@@ -90,6 +103,7 @@ def refusal(
     settled: bool = False,
     retry_at: datetime | None = None,
     by_hand: str | None = None,
+    tells: Tells = Tells.EACH,
 ) -> Judgement:
     """A condition that is not met. `settled`: because nothing is left to do."""
     return Judgement(
@@ -100,6 +114,7 @@ def refusal(
         settled=settled,
         retry_at=retry_at,
         by_hand=by_hand,
+        tells=tells,
     )
 
 

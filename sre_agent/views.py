@@ -51,6 +51,8 @@ def judgement_json(judgement: Judgement) -> dict[str, Any]:
         "reason": judgement.reason,
         "allowed_by": judgement.allowed_by,
         "retry_at": None if judgement.retry_at is None else judgement.retry_at.isoformat(),
+        "settled": judgement.settled,
+        "tells": judgement.tells.value,
         "by_hand": judgement.by_hand,
     }
 

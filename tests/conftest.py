@@ -2,18 +2,23 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from uuid import uuid4
 
 import psycopg
 import pytest
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from sre_agent.cli.main import run
 from sre_agent.embedded_postgres import running
+from sre_agent.resources import data_path
 from sre_agent.store import Store
 from sre_agent.store.migrations import migrate
+from tests.chaos.monkey import OwnPostgres
 
-pytest_plugins = ["tests.control_plane.fixtures"]
+pytest_plugins = ["tests.control_plane.fixtures", "tests.figures"]
 
 USERS_SETTINGS = (
     "AGENT_MODE",
@@ -23,6 +28,12 @@ USERS_SETTINGS = (
     "KUBERNETES_SERVICE_HOST",
     "OPENAI_API_KEY",
     "OPENAI_BASE_URL",
+    "SRE_AGENT_API_TOKEN",
+    "SRE_AGENT_LISTEN",
+    "SRE_AGENT_VIEWER_TOKEN",
+    "SRE_AGENT_WEBHOOK_PASSWORD",
+    "SRE_AGENT_WEBHOOK_TOKEN",
+    "SRE_AGENT_WEBHOOK_USER",
 )
 
 
@@ -68,10 +79,32 @@ def blank_database(postgres: str) -> Iterator[str]:
     yield from copy_of(postgres, "template0")
 
 
+@pytest.fixture(scope="session")
+def played(postgres: str, migrated_template: str) -> Iterator[str]:
+    """The name of a database with three replays: 1 acted, 2 recommended, 3 refused."""
+    plays = (("crash-loop-oom", "auto"), ("oom-killed", "recommend"), ("kube-system-oom", "auto"))
+    with contextmanager(copy_of)(postgres, migrated_template) as conninfo:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("DATABASE_URL", conninfo)
+            for example, mode in plays:
+                assert run(["replay", str(data_path("examples") / example), "--mode", mode]) == 0
+        yield conninfo_to_dict(conninfo)["dbname"]
+
+
 @pytest.fixture
 async def store(database: str) -> AsyncIterator[Store]:
     async with Store.open(database) as opened:
         yield opened
+
+
+@pytest.fixture
+async def own_postgres(tmp_path: Path) -> AsyncIterator[OwnPostgres]:
+    """A PostgreSQL that may be stopped, with the current schema."""
+    postgres = OwnPostgres(tmp_path / "postgres")
+    await postgres.start()
+    await migrate(postgres.conninfo)
+    yield postgres
+    await postgres.stop()
 
 
 def copy_of(postgres: str, template: str) -> Iterator[str]:

@@ -27,7 +27,8 @@ select incident_id, seq, e.id as event_id, fault
 select count(*) as checkpoints from incident_ledger where pruned_at is not null;
 
 -- name: prunable
-select count(*) as incidents, coalesce(sum(i.last_seq), 0)::bigint as events
+select count(*) as incidents, coalesce(sum(i.last_seq), 0)::bigint as events,
+       (select count(*) from webhooks w where w.received_at < %(before)s) as webhooks
   from incidents i
  where i.status = 'resolved' and i.resolved_at < %(before)s
    and not exists (
@@ -35,3 +36,11 @@ select count(*) as incidents, coalesce(sum(i.last_seq), 0)::bigint as events
 
 -- name: prune
 select incidents, events from prune_incidents(before => %(before)s, most => %(most)s, moment => %(now)s);
+
+-- name: prune_webhooks
+with removed as (
+    delete from webhooks
+     where id in (
+        select id from webhooks where received_at < %(before)s order by received_at limit %(most)s for update skip locked)
+    returning id)
+select count(*) as webhooks from removed;

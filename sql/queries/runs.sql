@@ -3,11 +3,28 @@
 -- takes.
 
 -- name: start_run
+-- Whoever held a run that is taken over did not hand it back.
 update runs
-   set status = 'running', attempt = attempt + 1, started_at = coalesce(started_at, %(now)s),
-       touched_at = clock_timestamp()
+   set status = 'running', mode = coalesce(%(mode)s, mode), attempt = attempt + 1,
+       started_at = coalesce(started_at, %(now)s),
+       deaths = deaths + (status = 'running')::integer, touched_at = clock_timestamp()
  where id = %(run_id)s and status in ('queued', 'running')
-returning id, incident_id, attempt;
+returning id, incident_id, attempt, deaths;
+
+-- name: steps_so_far
+-- The steps that earlier attempts at a run have stored, in their order.
+select payload from incident_events
+ where incident_id = %(incident_id)s and run_id = %(run_id)s and event_type = 'step'
+ order by seq;
+
+-- name: intents_so_far
+select id, tool, action, value, near_limit, status, detail, body, intended_at
+  from actions
+ where incident_id = %(incident_id)s and run_id = %(run_id)s
+ order by id;
+
+-- name: evictions_so_far
+select namespace, pod, status from evictions where action_id = %(action_id)s order by place;
 
 -- name: finish_run
 with held as (
@@ -33,25 +50,15 @@ ended as (
 select incident_id, append_events(incident_id, run_id, %(now)s, %(events)s) from ended;
 
 -- name: record_intent
-with held as (
-    update runs
-       set touched_at = clock_timestamp()
-     where id = %(run_id)s and attempt = %(attempt)s and status = 'running'
-    returning id, incident_id, attempt),
-intended as (
-    insert into actions (
-        incident_id, run_id, attempt, scope, cluster, tool, action, target_key, value, body, near_limit, intended_at)
-    select incident_id, id, attempt, %(scope)s, %(cluster)s, %(tool)s, %(action)s, %(target_key)s, %(value)s,
-           %(body)s, %(near_limit)s, %(now)s
-      from held
-    returning id, incident_id, run_id),
-evicting as (
-    insert into evictions (action_id, place, namespace, pod, uid)
-    select intended.id, pod.place, pod.namespace, pod.name, pod.uid
-      from intended,
-           rows from (jsonb_to_recordset(%(evictions)s) as (namespace text, name text, uid text))
-               with ordinality as pod (namespace, name, uid, place))
-select id, append_events(incident_id, run_id, %(now)s, %(events)s, id) from intended;
+select action_id, braked_by, retry_at
+  from record_intent(
+    holder => %(run_id)s,
+    held_attempt => %(attempt)s,
+    wanted => jsonb_populate_record(null::actions, %(action)s::jsonb),
+    pods => %(evictions)s,
+    limits => jsonb_populate_record(null::brake_limits, %(limits)s::jsonb),
+    events => %(events)s,
+    moment => %(now)s);
 
 -- name: settle_eviction
 -- Not fenced: what happened in the cluster is recorded by whoever saw it.

@@ -26,6 +26,18 @@ select name, sha256, applied_at from schema_migrations;
 -- name: record_migration
 insert into schema_migrations (name, sha256) values (%(name)s, %(sha256)s);
 
+-- name: enter_jobs
+create schema if not exists jobs;
+select set_config('sre_agent.path', current_setting('search_path'), true), set_config('search_path', 'jobs', true);
+
+-- name: leave_jobs
+select set_config('search_path', current_setting('sre_agent.path'), true);
+
+-- name: use_jobs
+-- A job only says that a run is due. One that comes back after a crash of the server finds out from its run what is
+-- true, so nobody waits until the disk has it.
+select set_config('search_path', 'jobs', false), set_config('synchronous_commit', 'off', false);
+
 -- name: usable_extensions
 -- Installed already, or available to this user.
 select extname as name from pg_extension

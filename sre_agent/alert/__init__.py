@@ -16,7 +16,34 @@ from sre_agent.alert.decode import MAX_BYTES, Fault, decode, kind_of, member, re
 from sre_agent.errors import BadInput
 from sre_agent.times import parse_moment
 
-__all__ = ["MAX_BYTES", "Alert", "AlertStatus", "Payload", "Rejected", "fingerprint", "parse"]
+__all__ = [
+    "MAX_BYTES",
+    "MOST_ALERTS",
+    "Alert",
+    "AlertStatus",
+    "BadPayload",
+    "Payload",
+    "Rejected",
+    "fingerprint",
+    "parse",
+]
+
+
+MOST_ALERTS = 50_000
+"""The most alerts of one body: several times what a storm has, and what can be stored within a webhook's patience."""
+
+
+LONGEST_TEXT = 2**16
+"""The most characters of a label or an annotation. Looking for secrets in a longer one would hold up everybody else."""
+
+
+class BadPayload(BadInput):
+    """The body is no payload. `path` is the JSON path (or the byte) of the fault, `reason` what is wrong there."""
+
+    def __init__(self, source: str, fault: Fault) -> None:
+        super().__init__(f"{source}: {fault}")
+        self.path = fault.path
+        self.reason = fault.reason
 
 
 class AlertStatus(StrEnum):
@@ -74,14 +101,14 @@ class Payload:
 def parse(body: bytes, *, source: str) -> Payload:
     """Reads a webhook body; `source` (a file, an address) opens every message.
 
-    Raises BadInput where the body as a whole is not a payload, and where it holds alerts of which not one can
+    Raises BadPayload where the body as a whole is not a payload, and where it holds alerts of which not one can
     be read. An empty list of alerts is a payload.
     """
     try:
         document, repeated = decode(body)
         return _payload(document, repeated)
     except Fault as fault:
-        raise BadInput(f"{source}: {fault}") from None
+        raise BadPayload(source, fault) from None
 
 
 def _payload(document: Any, repeated: bool) -> Payload:
@@ -96,6 +123,10 @@ def _payload(document: Any, repeated: bool) -> Payload:
     entries = document["alerts"]
     if not isinstance(entries, list):
         raise Fault("$.alerts", f"{kind_of(entries)}, but must be a list")
+    if len(entries) > MOST_ALERTS:
+        raise Fault(
+            "$.alerts", f"{len(entries)} alerts; at most {MOST_ALERTS} are taken, so set max_alerts in the receiver"
+        )
     group_key = _group_key(document.get("groupKey"))
     alerts: list[Alert] = []
     rejected: list[Rejected] = []
@@ -181,13 +212,22 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 """NUL and lone surrogates: JSON can spell them, UTF-8 and PostgreSQL cannot hold them."""
 
 
+def _unstorable(text: str) -> bool:
+    """Plain ASCII, however long, is seen through without the expression, which would hold up every other thread."""
+    return "\x00" in text if text.isascii() else _UNSTORABLE.search(text) is not None
+
+
 def _string_map(value: Any, path: str) -> dict[str, str]:
     if not isinstance(value, dict):
         raise Fault(path, f"{kind_of(value)}, but must be an object of strings")
     for name, text in value.items():
         if not isinstance(text, str):
             raise Fault(member(path, name), f"{kind_of(text)}, but must be a string")
-        if _UNSTORABLE.search(name) or _UNSTORABLE.search(text):
+        if len(name) > LONGEST_TEXT or len(text) > LONGEST_TEXT:
+            raise Fault(
+                member(path, name[:80]), f"{max(len(name), len(text))} characters; at most {LONGEST_TEXT} are taken"
+            )
+        if _unstorable(name) or _unstorable(text):
             raise Fault(member(path, name), "holds a NUL or half a surrogate pair, which is no text")
     return value
 

@@ -112,8 +112,9 @@ def prune(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> int:
-    """Remove whole resolved incidents with all that belongs to them; their checkpoints stay."""
+    """Remove whole resolved incidents with all that belongs to them, and older webhook bodies; checkpoints stay."""
     import asyncio
+    from dataclasses import asdict
     from datetime import UTC, datetime
 
     from sre_agent import agent
@@ -124,14 +125,14 @@ def prune(
     settings = load_settings()
     with agent.database(settings):  # stays up while the person thinks
         found = asyncio.run(_prunable(settings, limit))
-        if found.incidents and not yes and not _agreed(found, limit):
+        if found and not yes and not _agreed(found, limit):
             say("nothing was removed")
             return 1
-        removed = asyncio.run(_prune(settings, limit, found)) if found.incidents else found
+        removed = asyncio.run(_prune(settings, limit, found)) if found else found
     if as_json:
-        print_json({"before": limit.isoformat(), "removed": {"incidents": removed.incidents, "events": removed.events}})
+        print_json({"before": limit.isoformat(), "removed": asdict(removed)})
     else:
-        typer.echo(f"removed {_size(removed)}" if removed.incidents else "nothing to remove")
+        typer.echo(f"removed {_size(removed)}" if removed else "nothing to remove")
     return 0
 
 
@@ -191,7 +192,8 @@ def _place(row: "BrokenRow") -> str:
 
 
 def _size(report: "PruneReport") -> str:
-    return f"{_count(report.incidents, 'incident')} with {_count(report.events, 'event')}"
+    bodies = f" and {_count(report.webhooks, 'webhook')}" if report.webhooks else ""
+    return f"{_count(report.incidents, 'incident')} with {_count(report.events, 'event')}{bodies}"
 
 
 def _count(number: int, noun: str) -> str:

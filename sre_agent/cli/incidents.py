@@ -120,10 +120,10 @@ async def _decided(verb: Literal["suppress", "resolve"], incident_id: int, reaso
 
     async with agent.open_store(load_settings()) as store:
         act = store.book.suppress if verb == "suppress" else store.book.resolve
-        return await act(incident_id, by=_user(), reason=reason, now=datetime.now(UTC))
+        return await act(incident_id, by=user(), reason=reason, now=datetime.now(UTC))
 
 
-def _user() -> str:
+def user() -> str:
     """Who types; a container may have a user without a name."""
     import getpass
     import os

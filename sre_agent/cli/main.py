@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from sre_agent.cli import analyze, config, db, doctor, incidents, lint, replay, show, snapshot
+from sre_agent.cli import analyze, brakes, config, db, doctor, incidents, lint, replay, serve, show, snapshot, worker
 from sre_agent.cli.output import say
 from sre_agent.cli.streams import CannotWrite, ReaderGone, give_up, taken_over
 from sre_agent.errors import SreAgentError
@@ -28,6 +28,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
 )
+app.command(epilog=serve.EPILOG)(serve.serve)
+app.command(epilog=worker.EPILOG)(worker.worker)
 app.command(epilog=replay.EPILOG)(replay.replay)
 app.command(epilog=snapshot.EPILOG)(snapshot.snapshot)
 app.command(epilog=analyze.EPILOG)(analyze.analyze)
@@ -36,6 +38,9 @@ app.command(epilog=incidents.EPILOG)(incidents.incidents)
 app.command(epilog=show.EPILOG)(show.show)
 app.command(epilog=incidents.DECISION_EPILOG.format("suppress"))(incidents.suppress)
 app.command(epilog=incidents.DECISION_EPILOG.format("resolve"))(incidents.resolve)
+app.command(epilog=brakes.STATUS_EPILOG)(brakes.status)
+app.command(epilog=brakes.PAUSE_EPILOG)(brakes.pause)
+app.command(epilog=brakes.RESUME_EPILOG)(brakes.resume)
 app.add_typer(db.app, name="db")
 app.command(epilog=doctor.EPILOG)(doctor.doctor)
 app.command(epilog=config.EPILOG)(config.config)

@@ -55,8 +55,11 @@ def console() -> "Console":
     return Console(width=width(), highlight=False, soft_wrap=True, no_color="NO_COLOR" in os.environ)
 
 
-def load_settings() -> "Settings":
-    """The settings of this environment, with warnings for unknown names. Raises BadInput with every bad value."""
+def load_settings(*, usual_level: str = QUIET) -> "Settings":
+    """The settings of this environment, with warnings for unknown names. Raises BadInput with every bad value.
+
+    `usual_level`: what is logged from, unless LOG_LEVEL says otherwise.
+    """
     from sre_agent import log
     from sre_agent.settings import load
 
@@ -64,6 +67,6 @@ def load_settings() -> "Settings":
     for variable in settings.unknown:
         hint = f"; did you mean {variable.nearest}?" if variable.nearest else ""
         say(f"sre-agent: warning: {variable.name} is no setting of this version{hint}")
-    level = settings.log_level if "LOG_LEVEL" in settings.from_environment else QUIET
+    level = settings.log_level if "LOG_LEVEL" in settings.from_environment else usual_level
     log.configure(level, json_lines=not sys.stderr.isatty(), stream=sys.stderr)
     return settings

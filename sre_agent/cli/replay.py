@@ -89,9 +89,9 @@ def replay(
 
     async def played() -> int:
         if not live:
-            return await _play(parts, None, settings, known, wanted, as_json)
+            return await _play(parts, None, settings, known, wanted, as_json=as_json)
         async with live_cluster(parts, context, settings, wanted, yes=yes, assume_firing=assume_firing) as cluster:
-            return await _play(parts, cluster, settings, known, wanted, as_json)
+            return await _play(parts, cluster, settings, known, wanted, assume_firing=assume_firing, as_json=as_json)
 
     return asyncio.run(played())
 
@@ -102,7 +102,9 @@ async def _play(
     settings: "Settings",
     runbooks: "Runbooks",
     mode: "Mode",
+    *,
     as_json: bool,
+    assume_firing: bool = False,
 ) -> int:
     from contextlib import aclosing
 
@@ -117,7 +119,8 @@ async def _play(
     skipped: list[Skipped] = []
     out, told = console(), 0
     # Closed here: output that fails in between must not leave the store's connections to the garbage collector.
-    async with aclosing(replay(parts, settings=settings, runbooks=runbooks, mode=mode, live=live)) as results:
+    played = replay(parts, settings=settings, runbooks=runbooks, mode=mode, live=live, assume_firing=assume_firing)
+    async with aclosing(played) as results:
         async for part, result in results:
             if not as_json and parts.index(part) >= told:
                 told = parts.index(part) + 1

@@ -1,7 +1,8 @@
 """A cluster made of what a recorder kept: the same questions get the same answers, in the same order.
 
 Used by `replay_incident`. Protects one rule: what nobody looked at then is unknown, not absent. Such a question is
-refused as Unavailable, so that a step fails or a guard says no; it is never answered with an empty list.
+refused as Unavailable, so that a step fails or a guard says no; it is never answered with an empty list. The kinds
+in ABSENT_UNASKED alone are absent.
 """
 
 from collections import defaultdict, deque
@@ -15,6 +16,9 @@ from sre_agent.cluster.strategic_merge import copy
 from sre_agent.objects import Object, name, namespace
 
 _Key = tuple[Resource, str, str]
+
+ABSENT_UNASKED = frozenset({Resource.CONFIG_MAPS})
+"""What earlier versions never looked at: a run of theirs knew of no stop switch, and had none."""
 
 
 class PlaybackCluster:
@@ -37,6 +41,10 @@ class PlaybackCluster:
     @property
     def recorded(self) -> bool:
         return True
+
+    @property
+    def traffic(self) -> None:
+        return None
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Object:
         question = Question.get(resource, namespace, name)
@@ -82,6 +90,8 @@ class PlaybackCluster:
     def _answer(self, question: Question) -> Answer | None:
         """The answer to hand out, None where the objects themselves answer. Raises what was raised then."""
         last = self._last.get(question)
+        if last is None and question.resource in ABSENT_UNASKED:
+            raise NotFound(f"nobody looked: {_words(question)}")
         answer = last if last is None or last.late or self._changed else self._next(question)
         if answer is None or answer.lost:
             if not self._knows(question):

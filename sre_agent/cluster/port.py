@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, StrEnum
 from typing import Protocol
+from uuid import UUID
 
 from sre_agent.objects import Object
 
@@ -21,6 +22,7 @@ class Resource(Enum):
     EVENTS = ("events", "Event", "v1", True)
     NODES = ("nodes", "Node", "v1", False)
     NAMESPACES = ("namespaces", "Namespace", "v1", False)
+    CONFIG_MAPS = ("configmaps", "ConfigMap", "v1", True)
     RESOURCE_QUOTAS = ("resourcequotas", "ResourceQuota", "v1", True)
     LIMIT_RANGES = ("limitranges", "LimitRange", "v1", True)
     DEPLOYMENTS = ("deployments", "Deployment", "apps/v1", True)
@@ -142,6 +144,21 @@ class UnknownOutcome(ClusterError):
 BARRIERS = (Forbidden, Unavailable)
 """What stands before the cluster, whatever is asked of it: a person has to open the way."""
 
+PASSING = (TooManyRequests, Unavailable)
+"""What may be over by itself in a while."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Traffic:
+    """How many requests were sent within the last minutes, and how many of them got no proper answer.
+
+    `source` is the process that counted, None for all together.
+    """
+
+    requests: int
+    errors: int
+    source: UUID | None = None
+
 
 class Cluster(Protocol):
     """Reads and writes of one cluster. All methods raise `ClusterError` subclasses only."""
@@ -149,6 +166,11 @@ class Cluster(Protocol):
     @property
     def recorded(self) -> bool:
         """True where nothing can heal because the objects are a recording."""
+        ...
+
+    @property
+    def traffic(self) -> Traffic | None:
+        """How the API server answered this process lately; None where there is none."""
         ...
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Object:

@@ -25,6 +25,7 @@ class Effect(StrEnum):
     NEVER = "is not there and can no longer arrive"
     REPLACED = "is not there, and others changed the object since: they were first, or took it back"
     UNSEEN = "was not there when it was looked up, and may still arrive"
+    UNREAD = "could not be looked up"
 
 
 async def look_up(cluster: Cluster, write: Write, *, looks: int = LOOKS, foreseen: Object | None = None) -> Effect:
@@ -33,7 +34,7 @@ async def look_up(cluster: Cluster, write: Write, *, looks: int = LOOKS, foresee
     `foreseen` is what the dry run said that the object would be: as long as its generation is lower, nobody changed
     its spec, the write neither.
     """
-    effect = Effect.UNSEEN
+    effect = Effect.UNREAD
     for look in range(looks):
         if look:
             await asyncio.sleep(PAUSE_SECONDS)

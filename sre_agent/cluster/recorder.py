@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Self
 
-from sre_agent.cluster.port import Cluster, ClusterError, Conflict, Resource, UnknownOutcome, Write
+from sre_agent.cluster.port import Cluster, ClusterError, Conflict, Resource, Traffic, UnknownOutcome, Write
 from sre_agent.objects import Object, name, namespace, resource_version, uid
 
 Selectors = tuple[tuple[str, str], ...]
@@ -140,6 +140,10 @@ class RecordingCluster:
     @property
     def recorded(self) -> bool:
         return self._cluster.recorded
+
+    @property
+    def traffic(self) -> Traffic | None:
+        return self._cluster.traffic
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Object:
         question = Question.get(resource, namespace, name)

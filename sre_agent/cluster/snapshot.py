@@ -52,6 +52,10 @@ class SnapshotCluster:
     def recorded(self) -> bool:
         return True
 
+    @property
+    def traffic(self) -> None:
+        return None
+
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Object:
         if _key(resource, namespace, name) not in self._objects[resource]:
             self._must_be_known(Look.GET, resource, namespace)

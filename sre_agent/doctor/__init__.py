@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from sre_agent import agent
+from sre_agent.doctor.alertmanager import check_alertmanager
 from sre_agent.doctor.cluster import check_cluster
 from sre_agent.doctor.database import check_database
 from sre_agent.doctor.finding import Finding, State
@@ -24,12 +25,16 @@ CHECK_SECONDS = 60.0
 async def examine(
     settings: Settings, *, context: str | None = None, seconds: float = CHECK_SECONDS
 ) -> AsyncIterator[Finding]:
-    """Every finding as soon as it is there: runbooks, database, schema, clocks, cluster, own rights. Raises nothing."""
+    """Every finding as soon as it is there: runbooks, database, schema, clocks, cluster, own rights, Alertmanager.
+
+    Raises nothing.
+    """
     runbooks, finding = _check_runbooks(settings)
     yield finding
     for group, check in (
         ("database", lambda: check_database(settings)),
         ("cluster", lambda: check_cluster(settings, runbooks, context)),
+        ("alertmanager", lambda: check_alertmanager(settings)),
     ):
         for finding in await _within(group, check, seconds):
             yield finding

@@ -11,6 +11,7 @@ from sre_agent.cluster.port import ClusterError, Resource
 from sre_agent.doctor.finding import Finding
 from sre_agent.runbook import Runbooks
 from sre_agent.settings import Settings
+from sre_agent.stop_switch import NAME as STOP_SWITCH
 from sre_agent.tools.registry import TOOLS
 from sre_agent.tools.types import Permission
 
@@ -22,6 +23,8 @@ READER = "apply k8s/base"
 WRITER = "apply k8s/overlays/auto"
 
 EVENTS = Permission(verb="create", resource=Resource.EVENTS)
+NODES = Permission(verb="list", resource=Resource.NODES)
+SWITCH = Permission(verb="get", resource=Resource.CONFIG_MAPS, name=STOP_SWITCH)
 
 BESIDE_TOOLS: dict[str, tuple[Permission, ...]] = {
     "finding the target": (
@@ -40,6 +43,8 @@ BESIDE_TOOLS: dict[str, tuple[Permission, ...]] = {
         Permission(verb="list", resource=Resource.PODS),
         Permission(verb="list", resource=Resource.REPLICA_SETS),
     ),
+    "counting the nodes that are not Ready": (NODES,),
+    "reading the stop switch": (SWITCH,),
     "telling the change in an Event": (EVENTS,),
 }
 """What a run needs whatever its tools are, by what for."""
@@ -65,17 +70,18 @@ def needed_rights() -> dict[Permission, tuple[str, ...]]:
 
 
 def words(right: Permission) -> str:
-    """`patch deployments.apps`, `create pods/eviction`."""
+    """`patch deployments.apps`, `create pods/eviction`, `get configmaps sre-agent-stop`."""
     resource = f"{right.resource.plural}.{right.resource.group}".rstrip(".")
-    return f"{right.verb} {resource}{f'/{right.subresource}' if right.subresource else ''}"
+    named = f" {right.name}" if right.name else ""
+    return f"{right.verb} {resource}{f'/{right.subresource}' if right.subresource else ''}{named}"
 
 
 async def check_rights(cluster: "LiveCluster", settings: Settings, runbooks: Runbooks | None) -> list[Finding]:
     """One finding for all rights that are there, and one for each that is not."""
     needed = needed_rights()
-    near = namespaces(settings, runbooks)
+    near, own = namespaces(settings, runbooks), settings.agent_namespace
     try:
-        allowed = await asyncio.gather(*(_places(cluster, right, near) for right in needed))
+        allowed = await asyncio.gather(*(_places(cluster, right, near, own) for right in needed))
     except ClusterError as error:
         return [Finding.failed("rights", f"they cannot be asked: {error}", READER)]
     places = dict(zip(needed, allowed, strict=True))
@@ -95,10 +101,12 @@ def tools_of(runbooks: Runbooks | None) -> frozenset[str]:
     return frozenset(called) | frozenset(BESIDE_TOOLS)
 
 
-async def _places(cluster: "LiveCluster", right: Permission, near: Iterable[str]) -> tuple[str, ...]:
-    """Where the right is held: EVERYWHERE, in some namespaces, or nowhere."""
+async def _places(cluster: "LiveCluster", right: Permission, near: Iterable[str], own: str) -> tuple[str, ...]:
+    """Where the right is held: EVERYWHERE, in some namespaces, or nowhere. One on a named object is held or not."""
     from sre_agent.cluster.live.review import may
 
+    if right.name is not None:
+        return (EVERYWHERE,) if await may(cluster, _attributes(right, own)) else ()
     if await may(cluster, _attributes(right, EVERYWHERE)):
         return (EVERYWHERE,)
     if not right.resource.namespaced:
@@ -112,6 +120,7 @@ def _attributes(right: Permission, namespace: str) -> dict[str, str]:
         "group": right.resource.group,
         "resource": right.resource.plural,
         "subresource": right.subresource or "",
+        "name": right.name or "",
         "namespace": namespace,
     }
 

@@ -7,7 +7,7 @@ a guard that crashes is a REFUSE. Each guard knows one rule, and its reason says
 from collections.abc import Callable, Iterable
 
 from sre_agent.facts import Facts
-from sre_agent.guards import bounds, freshness, health, history, ownership, policy, stop
+from sre_agent.guards import bounds, brakes, freshness, health, history, ownership, policy, stop
 from sre_agent.run import Change, Judgement, Verdict
 
 Guard = Callable[[Facts, Change], Judgement | None]
@@ -20,6 +20,7 @@ GUARDS: tuple[Guard, ...] = (
     policy.approval,
     # 2 stop
     stop.kill_switch,
+    stop.stop_switch,
     stop.cluster_name,
     stop.denied_namespace,
     stop.allowed_namespace,
@@ -27,6 +28,7 @@ GUARDS: tuple[Guard, ...] = (
     stop.paused,
     stop.terminating,
     stop.resolved,
+    stop.standing,
     stop.old_alert,
     # 3 ownership
     ownership.reconciler,
@@ -46,7 +48,17 @@ GUARDS: tuple[Guard, ...] = (
     history.daily_cap,
     history.near_limit_pause,
     history.opposite,
-    # 7 brakes over all replicas: writes per time, one writer a namespace, drains, storm. They need the server.
+    # 7 brakes over all processes
+    brakes.known,
+    brakes.pause,
+    brakes.storm,
+    brakes.nodes_not_ready,
+    brakes.api_errors,
+    brakes.writes,
+    brakes.target_busy,
+    brakes.namespace_busy,
+    brakes.one_drain,
+    brakes.drain_pause,
     # 8 health floor
     health.ready_nodes,
     health.small_cluster,

@@ -1,22 +1,48 @@
-"""Guard 2: what stops the agent altogether: switch, namespaces, opt-outs, an alert that is over."""
+"""Guard 2: what stops the agent altogether: switches, namespaces, opt-outs, an alert that is over."""
 
+from datetime import timedelta
 from fnmatch import fnmatchcase
 
 from sre_agent.alert import AlertStatus
+from sre_agent.alert.standing import AlertState
 from sre_agent.evidence import WorkloadEvidence
 from sre_agent.facts import Facts
 from sre_agent.objects import OPT_OUT, Object, name, opted_out
 from sre_agent.objects import terminating as is_terminating
-from sre_agent.run import Change, Judgement, question, refusal
+from sre_agent.run import Change, Judgement, Tells, question, refusal
+from sre_agent.stop_switch import RULE
 from sre_agent.times import duration_text, moment_text
+from sre_agent.tools.node_state import CordonOwner, cordon_owner, cordoned, readiness
 
 SYSTEM_NAMESPACES = "kube-*"
+UNREAD_LOOK = timedelta(minutes=5)
+"""When to look again at what gave no answer."""
+STOP_LOOK = timedelta(minutes=30)
+"""When to look again while the stop switch is thrown: nobody knows for how long."""
 
 
 def kill_switch(facts: Facts, change: Change) -> Judgement | None:
     if not facts.settings.stop:
         return None
     return refusal("kill-switch", "SRE_AGENT_STOP is on", "switching SRE_AGENT_STOP off")
+
+
+def stop_switch(facts: Facts, change: Change) -> Judgement | None:
+    """The ConfigMap `sre-agent-stop` in the agent's namespace. One that cannot be read may be there."""
+    switch, reason = facts.switch, facts.switch.reason
+    if reason is None:
+        return None
+    if switch.thrown is None:
+        return refusal(
+            RULE,
+            reason,
+            f"an API server that answers, and the right to get the ConfigMap {switch.place}",
+            retry_at=facts.now + UNREAD_LOOK if switch.passing else None,
+            tells=Tells.ONCE if switch.passing else Tells.EACH,
+        )
+    namespace, _, name = switch.place.partition("/")
+    released = f"kubectl -n {namespace} delete configmap {name}"
+    return refusal(RULE, reason, released, retry_at=facts.now + STOP_LOOK, tells=Tells.NOBODY)
 
 
 def cluster_name(facts: Facts, change: Change) -> Judgement | None:
@@ -94,13 +120,48 @@ def resolved(facts: Facts, change: Change) -> Judgement | None:
     return refusal("resolved", "the alert is resolved", "a new firing notification", settled=True)
 
 
+def standing(facts: Facts, change: Change) -> Judgement | None:
+    """With SRE_AGENT_ALERTMANAGER_URL, what Alertmanager says of the alert now.
+
+    kube-prometheus calls a node's alert over as soon as the node is cordoned: where the agent did that itself, and the
+    node is still not Ready, the end of the alert says nothing.
+    """
+    if facts.standing is None or facts.standing.state is AlertState.ACTIVE:
+        return None
+    if facts.standing.state is AlertState.GONE and _sick_under_our_cordon(facts):
+        return None
+    state, detail = facts.standing.state, facts.standing.detail
+    if state is AlertState.UNKNOWN:
+        return refusal(
+            "alertmanager",
+            f"whether the alert is still active could not be read: {detail}",
+            "an Alertmanager at SRE_AGENT_ALERTMANAGER_URL that answers",
+            retry_at=facts.now + UNREAD_LOOK,
+            tells=Tells.ONCE,
+        )
+    if state is AlertState.GONE:
+        return refusal(
+            "alertmanager", "Alertmanager does not have the alert any more", "a new firing notification", settled=True
+        )
+    by = f" by {detail}" if detail else ""
+    ends = "an end of the silence" if state is AlertState.SILENCED else "an end of the alert that inhibits this one"
+    return refusal("alertmanager", f"the alert is {state}{by}", ends, settled=True)
+
+
+def _sick_under_our_cordon(facts: Facts) -> bool:
+    node = facts.evidence.node
+    if facts.target.kind != "Node" or not node or not cordoned(node):
+        return False
+    return cordon_owner(node) is not CordonOwner.OTHERS and not readiness(node).ready
+
+
 def old_alert(facts: Facts, change: Change) -> Judgement | None:
     """An alert that began more than SRE_AGENT_ALERT_MAX_AGE ago may describe a world that is gone.
 
-    One without startsAt began when it came, as Alertmanager has it.
+    One without startsAt began when it came, as Alertmanager has it. Where Alertmanager was asked, its age says nothing.
     """
     began, limit = facts.alert.starts_at, facts.settings.alert_max_age
-    if began is None or not limit or facts.now - began <= limit:
+    if facts.standing is not None or began is None or not limit or facts.now - began <= limit:
         return None
     return question(
         "old-alert",

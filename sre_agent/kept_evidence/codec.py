@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from sre_agent.alert import Alert, AlertStatus
+from sre_agent.alert.standing import AlertState, Standing
 from sre_agent.cluster.port import (
     ClusterError,
     Conflict,
@@ -19,13 +20,14 @@ from sre_agent.cluster.port import (
     Refused,
     Resource,
     TooManyRequests,
+    Traffic,
     Unavailable,
     UnknownOutcome,
     Write,
     WriteVerb,
 )
 from sre_agent.cluster.recorder import Look, Question
-from sre_agent.store import PastAction
+from sre_agent.store import BrakeState, PastAction, Pause, RecentWrite
 
 _ERRORS = {error.__name__: error for error in (NotFound, Forbidden, Conflict, Refused, Unavailable, UnknownOutcome)}
 _RESOURCES = {f"{resource.plural}.{resource.group}".rstrip("."): resource for resource in Resource}
@@ -45,12 +47,54 @@ def alert_of(kept: Mapping[str, Any]) -> Alert:
     return Alert(**{**kept, **times, "status": AlertStatus(kept["status"])})
 
 
+def standing_json(standing: Standing) -> dict[str, Any]:
+    return {"state": standing.state.value, "detail": standing.detail}
+
+
+def standing_of(kept: Mapping[str, Any]) -> Standing:
+    return Standing(state=AlertState(kept["state"]), detail=kept["detail"])
+
+
 def action_json(action: PastAction) -> dict[str, Any]:
     return _members(action) | {
         "run_id": str(action.run_id),
         "intended_at": _moment_json(action.intended_at),
         "finished_at": _moment_json(action.finished_at),
     }
+
+
+def brakes_json(state: BrakeState) -> dict[str, Any]:
+    return {
+        "pauses": [
+            _members(entry) | {"since": _moment_json(entry.since), "until": _moment_json(entry.until)}
+            for entry in state.pauses
+        ],
+        "writes": [
+            _members(entry)
+            | {
+                "run_id": str(entry.run_id),
+                "intended_at": _moment_json(entry.intended_at),
+                "finished_at": _moment_json(entry.finished_at),
+            }
+            for entry in state.writes
+        ],
+        "storm_until": _moment_json(state.storm_until),
+        "requests": state.traffic.requests,
+        "errors": state.traffic.errors,
+    }
+
+
+def brakes_of(kept: Mapping[str, Any]) -> BrakeState:
+    pauses = (
+        {**entry, "since": datetime.fromisoformat(entry["since"]), "until": _moment_of(entry["until"])}
+        for entry in kept["pauses"]
+    )
+    return BrakeState(
+        pauses=tuple(Pause(**entry) for entry in pauses),
+        writes=tuple(RecentWrite.from_json(entry) for entry in kept["writes"]),
+        storm_until=_moment_of(kept["storm_until"]),
+        traffic=Traffic(requests=kept["requests"], errors=kept["errors"]),
+    )
 
 
 def action_of(kept: Mapping[str, Any]) -> PastAction:
@@ -119,7 +163,7 @@ def write_of(kept: Mapping[str, Any]) -> Write:
     return Write(**{**kept, "verb": WriteVerb(kept["verb"]), "resource": _RESOURCES[kept["resource"]]})
 
 
-def _members(value: Alert | PastAction) -> dict[str, Any]:
+def _members(value: Alert | PastAction | Pause | RecentWrite) -> dict[str, Any]:
     return {field.name: getattr(value, field.name) for field in fields(value)}
 
 

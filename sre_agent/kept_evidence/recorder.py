@@ -13,14 +13,24 @@ from typing import Any
 from uuid import UUID
 
 from sre_agent import quantity
+from sre_agent.alert.standing import Standing
+from sre_agent.cluster.absent import AbsentCluster
 from sre_agent.cluster.port import Clock, Cluster
 from sre_agent.cluster.recorder import Answer, RecordingCluster
 from sre_agent.decision import decision
-from sre_agent.kept_evidence.codec import action_json, alert_json, error_json, question_json, write_json
+from sre_agent.kept_evidence.codec import (
+    action_json,
+    alert_json,
+    brakes_json,
+    error_json,
+    question_json,
+    standing_json,
+    write_json,
+)
 from sre_agent.redaction import redact
 from sre_agent.run import RunRecord
 from sre_agent.settings import SETTINGS, Settings
-from sre_agent.store import PastAction
+from sre_agent.store import BrakeState, PastAction
 from sre_agent.store.evidence import KeptEvidence, Sealed
 
 FORMAT = 1
@@ -38,9 +48,15 @@ NOT_DECIDED_UPON = frozenset(
         "AGENT_MODE",
         "LOG_LEVEL",
         "OPENAI_MODEL",
+        "SRE_AGENT_ALERTMANAGER_USER",
+        "SRE_AGENT_CONCURRENCY",
         "SRE_AGENT_DATA_DIR",
         "SRE_AGENT_EVIDENCE_BYTES",
+        "SRE_AGENT_LISTEN",
         "SRE_AGENT_RUNBOOKS_DIR",
+        "SRE_AGENT_TLS_CERT",
+        "SRE_AGENT_TLS_KEY",
+        "SRE_AGENT_WEBHOOK_USER",
     }
 )
 """Settings of the process rather than of a decision; the mode is the run's own. Secret ones are never kept."""
@@ -52,11 +68,14 @@ class RunRecorder:
     def __init__(self, run_id: UUID, *, cluster: Cluster, clock: Clock, limit: int) -> None:
         """`limit` is the most bytes that the objects may have, compressed."""
         self.cluster = RecordingCluster(cluster, most=limit // _LEAST_SEALED)
+        self._looked_for = cluster.looked_for if isinstance(cluster, AbsentCluster) else None
         self._run_id = run_id
         self._clock = clock
         self._limit = limit
         self._moments: list[datetime] = []
         self._past: dict[str, dict[int, PastAction]] = {}
+        self._standing: Standing | None = None
+        self._brakes: dict[str, list[BrakeState]] = {}
 
     def clock(self) -> datetime:
         """The run's clock; each reading is recorded."""
@@ -71,6 +90,18 @@ class RunRecorder:
             if action.run_id != self._run_id or action.intended_at < self._moments[0]:
                 known[action.id] = action
 
+    def stood(self, standing: Standing | None) -> None:
+        """Records how the alert stood in Alertmanager at the last judgement; None where nobody asked."""
+        self._standing = standing
+
+    def brakes(self, target_key: str, state: BrakeState | None, *, again: bool = False) -> None:
+        """Records what brakes rested on when a change of a target was judged; `again`: instead of the last time."""
+        states = self._brakes.setdefault(target_key, [])
+        if again and states:
+            states.pop()
+        if state is not None:
+            states.append(state)
+
     def evidence(self, run: RunRecord, *, runbook_sha256: str, settings: Settings) -> KeptEvidence:
         """The finished run's evidence, redacted and within the limit."""
         shelf = _Shelf(self._limit)
@@ -81,6 +112,9 @@ class RunRecorder:
             "moments": [moment.isoformat() for moment in self._moments],
             "settings": decided_upon(settings),
             "past": {key: [action_json(action) for action in known.values()] for key, known in self._past.items()},
+            "standing": None if self._standing is None else standing_json(self._standing),
+            "no_cluster": self._looked_for,
+            "brakes": {key: [brakes_json(state) for state in states] for key, states in self._brakes.items()},
             "answers": answers,
             "rejections": [
                 {"write": write_json(entry.write), "dry_run": entry.dry_run, "error": error_json(entry.error)}

@@ -10,15 +10,26 @@ from typing import Any
 from uuid import UUID
 
 from sre_agent.alert import Alert
+from sre_agent.alert.standing import Standing
+from sre_agent.cluster.absent import AbsentCluster
 from sre_agent.cluster.playback import PlaybackCluster
+from sre_agent.cluster.port import Cluster
 from sre_agent.cluster.recorder import Answer, Rejection
 from sre_agent.decision import differences
 from sre_agent.errors import BadInput
-from sre_agent.kept_evidence.codec import action_of, alert_of, error_of, question_of, write_of
+from sre_agent.kept_evidence.codec import (
+    action_of,
+    alert_of,
+    brakes_of,
+    error_of,
+    question_of,
+    standing_of,
+    write_of,
+)
 from sre_agent.kept_evidence.recorder import FORMAT, NOT_DECIDED_UPON, decided_upon
 from sre_agent.run import Mode
 from sre_agent.settings import SETTINGS, Settings, load
-from sre_agent.store import PastAction
+from sre_agent.store import BrakeState, PastAction
 from sre_agent.store.evidence import KeptEvidence
 
 
@@ -27,20 +38,24 @@ class StoredRun:
     """One stored run as it can be played again.
 
     `settings` are today's for everything but decisions, `changed_settings` says (then, today) where those differ.
-    `past` is what had been done before, by target key; nothing is known of another target. `decision` is what the
-    run decided (see `decision`). `missing` says what was not kept, None where all was; `later_runs` counts runs of
-    the incident after this one, which left no evidence.
+    `past` is what had been done before, by target key; nothing is known of another target. `braked` is what brakes
+    rested on at each judgement of a target, `standing` how the alert stood in Alertmanager; empty and None where that
+    was not asked, as earlier versions never did. `decision` is what the run decided (see `decision`). `missing` says
+    what was not kept, None where all was; `later_runs` counts runs of the incident after this one, which left no
+    evidence.
     """
 
     incident_id: int
     run_id: UUID
     alert: Alert
     mode: Mode
-    cluster: PlaybackCluster
+    cluster: Cluster
     moments: tuple[datetime, ...]
     settings: Settings
     changed_settings: Mapping[str, tuple[str | None, str | None]]
     past: Mapping[str, Sequence[PastAction]]
+    standing: Standing | None
+    braked: Mapping[str, Sequence[BrakeState]]
     decision: Mapping[str, Any]
     missing: str | None
     later_runs: int
@@ -49,6 +64,16 @@ class StoredRun:
         """A clock that is read as the run's was, and stands at its last moment."""
         coming = list(reversed(self.moments))
         return lambda: coming.pop() if len(coming) > 1 else coming[0]
+
+    def brakes(self) -> Callable[[str], BrakeState]:
+        """What brakes rest on, by target key, as the run read it; the last reading stays, none is no brake."""
+        coming = {key: list(reversed(states)) for key, states in self.braked.items() if states}
+
+        def next_of(target_key: str) -> BrakeState:
+            states = coming.get(target_key, [BrakeState()])
+            return states.pop() if len(states) > 1 else states[0]
+
+        return next_of
 
 
 def read_back(kept: KeptEvidence, today: Settings) -> StoredRun:
@@ -76,20 +101,29 @@ def _stored_run(kept: KeptEvidence, today: Settings) -> StoredRun:
         run_id=kept.run_id,
         alert=alert_of(record["alert"]),
         mode=Mode(record["decision"]["mode"]),
-        cluster=PlaybackCluster(
-            [_answer_of(entry, values) for entry in record["answers"]],
-            [
-                Rejection(write=write_of(entry["write"]), dry_run=entry["dry_run"], error=error_of(entry["error"]))
-                for entry in record["rejections"]
-            ],
-        ),
+        cluster=_cluster(record, values),
         moments=_moments(record["moments"]),
         settings=_settings(then, today),
         changed_settings=_changed(then, decided_upon(today)),
         past={key: [action_of(entry) for entry in known] for key, known in record["past"].items()},
+        standing=standing_of(record["standing"]) if record.get("standing") else None,
+        braked={key: [brakes_of(state) for state in states] for key, states in record.get("brakes", {}).items()},
         decision=record["decision"],
         missing=kept.missing,
         later_runs=kept.later_runs,
+    )
+
+
+def _cluster(record: Mapping[str, Any], values: list[Any]) -> Cluster:
+    """What the run read, or its want of a cluster."""
+    if record.get("no_cluster") is not None:
+        return AbsentCluster(str(record["no_cluster"]))
+    return PlaybackCluster(
+        [_answer_of(entry, values) for entry in record["answers"]],
+        [
+            Rejection(write=write_of(entry["write"]), dry_run=entry["dry_run"], error=error_of(entry["error"]))
+            for entry in record["rejections"]
+        ],
     )
 
 

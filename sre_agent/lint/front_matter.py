@@ -11,7 +11,7 @@ import yaml
 
 from sre_agent.lint.fault import Draft, quoted
 
-_MAX_BYTES = 2**20
+MAX_BYTES = 2**20
 _MAX_FRONT_MATTER = 64 * 2**10
 _MAX_DEPTH = 12
 _FENCE = "---"
@@ -41,11 +41,11 @@ def _content(draft: Draft) -> bytes | None:
         return None
     try:
         with draft.path.open("rb") as file:
-            content = file.read(_MAX_BYTES + 1)
+            content = file.read(MAX_BYTES + 1)
     except OSError as error:
         draft.report_at(0, f"cannot be read: {error.strerror}", "make it readable for this user")
         return None
-    if len(content) > _MAX_BYTES:
+    if len(content) > MAX_BYTES:
         draft.report_at(0, "is larger than 1 MiB", "a runbook has at most 1 MiB; split it")
         return None
     draft.sha256 = hashlib.sha256(content).hexdigest()

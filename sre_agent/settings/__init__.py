@@ -15,10 +15,29 @@ from typing import Any, Literal
 
 from sre_agent import quantity
 from sre_agent.errors import BadInput
-from sre_agent.settings.kinds import PolicyRule
+from sre_agent.settings.kinds import Address, PolicyRule
 from sre_agent.settings.table import PREFIX, SETTINGS, Setting
 
-__all__ = ["SETTINGS", "PolicyRule", "Setting", "SettingRow", "Settings", "UnknownVariable", "describe", "load"]
+__all__ = [
+    "SETTINGS",
+    "Address",
+    "PolicyRule",
+    "Setting",
+    "SettingRow",
+    "Settings",
+    "UnknownVariable",
+    "describe",
+    "load",
+]
+
+
+TOGETHER = {
+    "SRE_AGENT_WEBHOOK_USER": "SRE_AGENT_WEBHOOK_PASSWORD",
+    "SRE_AGENT_WEBHOOK_PASSWORD": "SRE_AGENT_WEBHOOK_USER",
+    "SRE_AGENT_TLS_CERT": "SRE_AGENT_TLS_KEY",
+    "SRE_AGENT_TLS_KEY": "SRE_AGENT_TLS_CERT",
+}
+"""Settings that mean nothing without the other one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +59,15 @@ class Settings:
     agent_mode: str
     cluster_name: str | None
     log_level: str
+    listen: Address
+    webhook_user: str | None
+    webhook_password: str | None = field(repr=False)
+    webhook_token: str | None = field(repr=False)
+    api_token: str | None = field(repr=False)
+    viewer_token: str | None = field(repr=False)
+    tls_cert: Path | None
+    tls_key: Path | None
+    concurrency: int
     data_dir: Path
     runbooks_dir: Path | None
     modes: tuple[PolicyRule, ...]
@@ -49,6 +77,9 @@ class Settings:
     agent_namespace: str
     monitoring_namespace: str
     stop: bool
+    alertmanager_url: str | None = field(repr=False)
+    alertmanager_user: str | None
+    alertmanager_token: str | None = field(repr=False)
     ignore_alerts: tuple[str, ...]
     helm: str
     settle: timedelta
@@ -61,6 +92,12 @@ class Settings:
     evidence_max_age: timedelta
     near_limit_pause: timedelta
     opposite_pause: timedelta
+    writes_per_10m: int
+    drain_pause: timedelta
+    storm: int
+    storm_window: timedelta
+    nodes_not_ready: int
+    api_errors: int
     health_floor: int
     min_nodes: int
     drain_strict: bool
@@ -104,6 +141,11 @@ def load(environ: Mapping[str, str]) -> Settings:
     if not problems and values["memory_floor"] > values["memory_cap"]:
         floor, cap = (quantity.format_bytes(values[name]) for name in ("memory_floor", "memory_cap"))
         problems.append(f"SRE_AGENT_MEMORY_FLOOR={floor}: allowed is at most SRE_AGENT_MEMORY_CAP, here {cap}")
+    problems += [
+        f"{_shown(row, given[row.variable])}: {missing} is not set, and they go together"
+        for row in SETTINGS
+        if row.variable in given and (missing := TOGETHER.get(row.variable)) and missing not in given
+    ]
     if problems:
         raise BadInput("\n".join(problems))
     values["data_dir"] = values["data_dir"] or _default_data_dir(environ)
@@ -112,9 +154,13 @@ def load(environ: Mapping[str, str]) -> Settings:
 
 def _problem(row: Setting, text: str, reason: str) -> str:
     """`reason` may hold parts of the value, so a secret's is left out."""
-    shown = ascii(text) if row.kind.mask is None else ascii(row.kind.mask(text))
     detail = f"{reason}; " if reason and row.kind.says_why else ""
-    return f"{row.variable}={shown}: {detail}allowed is {row.kind.allowed}"
+    return f"{_shown(row, text)}: {detail}allowed is {row.kind.allowed}"
+
+
+def _shown(row: Setting, text: str) -> str:
+    shown = text if row.kind.mask is None else row.kind.mask(text)
+    return f"{row.variable}={shown!a}"
 
 
 def _default_data_dir(environ: Mapping[str, str]) -> Path:

@@ -37,6 +37,17 @@ class PolicyRule:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Address:
+    """Where a server listens: a host name or IP address (IPv6 without brackets), and a port (0: any free one)."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Kind:
     """How one sort of value is read (ValueError: refused), written, and made safe to show.
 
@@ -102,9 +113,20 @@ def _parse_memory(text: str) -> int:
     return count if 0 < count < 2**63 else _refuse()
 
 
-def _parse_directory(text: str) -> Path:
+def _parse_path(text: str) -> Path:
     path = os.path.expanduser(text)
     return _refuse() if path.startswith("~") or "\x00" in path else Path(path)
+
+
+_ADDRESS = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.%]+)\]|(?P<host>[A-Za-z0-9_.-]+)):(?P<port>[0-9]{1,5})")
+_HIGHEST_PORT = 65535
+
+
+def _parse_address(text: str) -> Address:
+    match = _ADDRESS.fullmatch(text)
+    if match is None or int(match["port"]) > _HIGHEST_PORT:
+        _refuse()
+    return Address(host=match["six"] or match["host"], port=int(match["port"]))
 
 
 def _parse_base_url(text: str) -> str:
@@ -149,11 +171,14 @@ DATABASE = _matching(
     _mask_url,
 )
 KEY = _matching(r"[!-~]+", "a key of printable characters without spaces", _mask_key)
+SECRET = _matching(r"[!-~]+", "printable characters without spaces", lambda _: "set")
+ADDRESS = Kind(allowed="HOST:PORT, such as 127.0.0.1:8080 or [::]:8080", parse=_parse_address)
 BASE_URL = Kind(allowed="an http:// or https:// URL without user and password", parse=_parse_base_url, mask=_mask_url)
 MODE = _choice("recommend", "auto")
 HELM = _choice("act", "recommend")
 LEVEL = _choice("DEBUG", "INFO", "WARNING", "ERROR")
 TEXT = _matching(r"[^\x00-\x1f\x7f]+", "one line of text")
+USER = _matching(r"[^\x00-\x1f\x7f:]+", "a user name without a colon")
 NAMESPACE = _matching(NAMESPACE_NAME.pattern, "the name of a namespace")
 NAMESPACES = _list_of(
     _entry_matching(_NAMESPACE_PATTERN), "a comma-separated list of namespaces or patterns such as staging-*"
@@ -163,7 +188,9 @@ POLICY = _list_of(
     _policy_rule,
     "NAMESPACE=recommend|auto or NAMESPACE/RUNBOOK=recommend|auto, patterns allowed, separated by commas",
 )
-DIRECTORY = Kind(allowed="a directory; ~ is the home directory", parse=_parse_directory)
+DIRECTORY = Kind(allowed="a directory; ~ is the home directory", parse=_parse_path)
+FILE = Kind(allowed="a file; ~ is the home directory", parse=_parse_path)
+USER = _matching(r"[^\x00-\x1f\x7f:]+", "one line of text without a colon")
 _FLAGS = {"on": True, "true": True, "yes": True, "1": True, "off": False, "false": False, "no": False, "0": False}
 FLAG = Kind(
     allowed="on or off",

@@ -5,6 +5,8 @@ one open incident per problem and one active run per incident; nothing is writte
 took up; what happened is only ever added to.
 """
 
+from sre_agent.store.brake_rows import Braked, BrakeState, Limits, Pause, RecentWrite
+from sre_agent.store.changes import Change
 from sre_agent.store.rows import (
     ActiveRun,
     Disposition,
@@ -20,13 +22,19 @@ from sre_agent.store.store import Store
 
 __all__ = [
     "ActiveRun",
+    "Change",
+    "BrakeState",
+    "Braked",
     "Disposition",
     "EventRow",
+    "Limits",
     "LostFence",
     "NewAction",
     "NewIncident",
     "PastAction",
+    "Pause",
     "Problem",
     "Receipt",
+    "RecentWrite",
     "Store",
 ]

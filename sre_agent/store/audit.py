@@ -5,7 +5,7 @@ an incident whose chain is broken is not removed.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
@@ -91,14 +91,18 @@ class Proved:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PruneReport:
-    """How many incidents and events were removed, or would be."""
+    """How many incidents, events and kept webhook bodies were removed, or would be."""
 
     incidents: int
     events: int
+    webhooks: int = 0
 
     @classmethod
     def from_row(cls, row: Row) -> Self:
-        return cls(incidents=row["incidents"], events=row["events"])
+        return cls(**row)
+
+    def __bool__(self) -> bool:
+        return bool(self.incidents or self.webhooks)
 
 
 class Audit:
@@ -135,15 +139,15 @@ class Audit:
         return broken
 
     async def prunable(self, before: datetime) -> PruneReport:
-        """What `prune` would remove now: incidents that were resolved before a moment, without an active run."""
+        """What `prune` would remove now: incidents resolved before a moment and without active run, older bodies."""
         return PruneReport.from_row((await self._database.rows("prunable", before=before))[0])
 
     async def prune(
         self, before: datetime, *, now: datetime, progress: Callable[[PruneReport], None] | None = None
     ) -> PruneReport:
-        """Removes whole incidents that were resolved before a moment, and leaves their checkpoints.
+        """Removes whole incidents that were resolved before a moment, and leaves their checkpoints; then older bodies.
 
-        BATCH incidents a transaction; what is done stays done when a later one fails, and the next call goes on from
+        BATCH of them a transaction; what is done stays done when a later one fails, and the next call goes on from
         there. `progress` is told after each. Raises SreAgentError for an incident whose chain is broken, BadInput for
         a role that may not delete.
         """
@@ -156,7 +160,14 @@ class Audit:
             if progress is not None:
                 progress(report)
         await self._removing("sweep_evidence")  # also what a prune that was killed has left
-        return report
+        return replace(report, webhooks=await self._prune_webhooks(before))
+
+    async def _prune_webhooks(self, before: datetime) -> int:
+        total, removed = 0, BATCH
+        while removed == BATCH:
+            removed = (await self._removing("prune_webhooks", before=before, most=BATCH))["webhooks"]
+            total += removed
+        return total
 
     async def _removing(self, name: str, **values: Any) -> Row:
         """The one row of a query that removes."""
@@ -168,7 +179,7 @@ class Audit:
         except NotPermitted as error:
             raise BadInput(
                 f"this database role may not prune: {error}. Pruning takes DELETE on incidents, runs, actions, "
-                "approvals, incident_events and evidence_objects, and UPDATE on incidents and incident_ledger"
+                "approvals, incident_events, evidence_objects and webhooks, and UPDATE on incidents and incident_ledger"
             ) from error
         return row
 

@@ -13,9 +13,9 @@ from typing import Any, Self
 from sre_agent.errors import BadInput
 from sre_agent.event import Event, Resolved, Suppressed
 from sre_agent.incident import Incident, IncidentStatus, Origin
-from sre_agent.redaction import redact
 from sre_agent.store.columns import name_column
 from sre_agent.store.database import Database
+from sre_agent.store.event_json import payload
 from sre_agent.store.rows import incident_from_row
 
 MOST = 200
@@ -161,7 +161,7 @@ class IncidentBook:
         """
         resolved = Resolved(by="person", reason=_said("resolved", by, reason))
         rows = await self._database.rows(
-            "resolve_by_person", incident_id=incident_id, now=now, resolved=_payload(resolved)
+            "resolve_by_person", incident_id=incident_id, now=now, resolved=payload(Event(payload=resolved))
         )
         return Decision(incident=await self.find(incident_id), changed=bool(rows))
 
@@ -173,7 +173,7 @@ class IncidentBook:
         before = await self.find(incident_id)
         suppressed = Suppressed(reason=_said("muted", by, reason), fingerprint=before.fingerprint)
         rows = await self._database.rows(
-            "suppress_by_person", incident_id=incident_id, now=now, suppressed=_payload(suppressed)
+            "suppress_by_person", incident_id=incident_id, now=now, suppressed=payload(Event(payload=suppressed))
         )
         after = await self.find(incident_id)
         if after.status is IncidentStatus.RESOLVED:
@@ -198,8 +198,3 @@ def _columns(filters: IncidentFilters) -> dict[str, Any]:
 
 def _said(what: str, by: str, reason: str | None) -> str:
     return f"{what} by {by}" + (f": {reason}" if reason else "")
-
-
-def _payload(payload: Resolved | Suppressed) -> dict[str, Any]:
-    kept: dict[str, Any] = redact(Event(payload=payload).as_json())
-    return kept

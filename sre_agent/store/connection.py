@@ -22,7 +22,15 @@ Connection = AsyncConnection[DictRow]
 Pool = AsyncConnectionPool[Connection]
 
 _CONNECT_TIMEOUT = 10
-"""Seconds, for a connection string that does not say."""
+_NETWORK = {
+    "connect_timeout": _CONNECT_TIMEOUT,
+    "keepalives_idle": 20,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 50_000,
+}
+"""For a connection string that does not say, in seconds and milliseconds. A server whose machine is gone says nothing
+any more, not even that it is gone: after 50 seconds its connections count as broken, and others are made."""
 _LOST = ("08", "53300", "57P", "58")
 """SQLSTATEs of a server that is away: connection, too many clients, shutting down, its own system errors."""
 _DISK_FULL = "53100"
@@ -120,15 +128,42 @@ async def _configure(connection: Connection) -> None:
     await connection.execute(query("configure_session"))
 
 
+@asynccontextmanager
+async def open_jobs_pool(conninfo: str, *, max_size: int) -> AsyncIterator[AsyncConnectionPool[Any]]:
+    """A pool of connections to the queue's tables. It opens without waiting: nothing can interrupt it half open."""
+    pool: AsyncConnectionPool[Any] = AsyncConnectionPool(
+        conninfo,
+        kwargs=network_options(conninfo),
+        configure=enter_jobs,
+        check=AsyncConnectionPool.check_connection,
+        min_size=1,
+        max_size=max_size,
+        timeout=_CONNECT_TIMEOUT,
+        open=False,
+    )
+    async with pool:
+        yield pool
+
+
+async def enter_jobs(connection: AsyncConnection[Any]) -> None:
+    """Makes a connection one of the queue's, whose tables stand in a schema of their own."""
+    await connection.set_autocommit(True)
+    await connection.execute(query("use_jobs"))
+
+
+def network_options(conninfo: str) -> dict[str, Any]:
+    """How long a connection waits for the network, as far as its connection string leaves that open."""
+    given = conninfo_to_dict(conninfo)
+    return {name: value for name, value in _NETWORK.items() if name not in given}
+
+
 def _options(conninfo: str) -> dict[str, Any]:
-    options: dict[str, Any] = {
+    return {
         "autocommit": True,
         "row_factory": dict_row,
         "fallback_application_name": "sre-agent",
+        **network_options(conninfo),
     }
-    if "connect_timeout" not in conninfo_to_dict(conninfo):
-        options["connect_timeout"] = _CONNECT_TIMEOUT
-    return options
 
 
 def _said(error: Error) -> str:

@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from importlib import resources
 from pathlib import Path
 
 import psycopg
@@ -23,6 +24,8 @@ from sre_agent.store.queries import query
 LOCK_WAIT_SECONDS = 60
 _FILE_NAME = re.compile(r"\d{4}_\w+\.sql")
 _REQUIRES_EXTENSION = re.compile(r"-- requires-extension: (\w+)")
+_WITH_PROCRASTINATE = re.compile(r"-- with-procrastinate: ([\d._]+)")
+"""The queue's own migrations up to this one come before the file, from the installed package, into schema `jobs`."""
 
 
 class ChangedMigration(BadInput):
@@ -50,12 +53,17 @@ class MigrationStatus:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Migration:
-    """One file. `extension` is the PostgreSQL extension without which it is skipped."""
+    """One file. `extension` is the PostgreSQL extension without which it is skipped.
+
+    Before it come Procrastinate's own migrations behind `queue_after`, up to `queue_upto`; none where that is empty.
+    """
 
     name: str
     sql: bytes
     sha256: str
     extension: str | None
+    queue_after: str = ""
+    queue_upto: str = ""
 
 
 async def migrate(conninfo: str, *, migrations: Path | None = None) -> list[str]:
@@ -131,17 +139,24 @@ def read_migrations(directory: Path | None = None) -> list[Migration]:
     numbers = Counter(path.name[:4] for path in paths)
     if doubled := [path.name for path in paths if numbers[path.name[:4]] > 1]:
         raise BadInput(f"migrations {', '.join(doubled)}: one number each")
-    return [_read(path) for path in paths]
+    migrations: list[Migration] = []
+    for path in paths:
+        migrations.append(_read(path, queue_at=max((each.queue_upto for each in migrations), default="")))
+    return migrations
 
 
-def _read(path: Path) -> Migration:
+def _read(path: Path, *, queue_at: str) -> Migration:
+    """One file; `queue_at` is the queue's newest migration that the files before it bring."""
     sql = path.read_bytes()
     required = _REQUIRES_EXTENSION.match(sql.decode())
+    queue = _WITH_PROCRASTINATE.match(sql.decode())
     return Migration(
         name=path.stem,
         sql=sql,
         sha256=hashlib.sha256(sql).hexdigest(),
         extension=required[1] if required else None,
+        queue_after=queue_at,
+        queue_upto=queue[1] if queue else "",
     )
 
 
@@ -180,6 +195,10 @@ async def _create_record(connection: Connection, server: str) -> None:
 async def _apply(connection: Connection, migration: Migration) -> None:
     try:
         async with connection.transaction():
+            if migration.queue_upto:
+                await connection.execute(query("enter_jobs"))
+                await connection.execute(_of_procrastinate(migration.queue_after, migration.queue_upto))
+                await connection.execute(query("leave_jobs"))
             await connection.execute(migration.sql)
             record = {"name": migration.name, "sha256": migration.sha256}
             await connection.execute(query("record_migration"), record)
@@ -192,3 +211,13 @@ async def _apply(connection: Connection, migration: Migration) -> None:
             f"migration {migration.name}.sql, line {line}: {error.diag.message_primary or error}; "
             "it was rolled back, the files before it stay applied"
         ) from error
+
+
+def _of_procrastinate(after: str, upto: str) -> bytes:
+    """The queue's released migrations, which never change: ours names them, so its checksum covers them."""
+    package = resources.files("procrastinate") / "sql" / "migrations"
+    named = sorted((entry.name, entry) for entry in package.iterdir() if entry.name.endswith(".sql"))
+    chosen = [entry for name, entry in named if after < name[: len(upto)] <= upto]
+    if not chosen or not chosen[-1].name.startswith(upto):
+        raise SreAgentError(f"the installed Procrastinate lacks its migration {upto}: install the pinned version")
+    return b"\n".join(entry.read_bytes() for entry in chosen)

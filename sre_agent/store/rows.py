@@ -92,11 +92,15 @@ class Receipt:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ActiveRun:
-    """A run that this worker holds. `attempt` is the fence: it grows when another worker takes the run up."""
+    """A run that this worker holds. `attempt` is the fence: it grows when another worker takes the run up.
+
+    `deaths` counts the workers that held the run and neither ended it nor handed it back.
+    """
 
     id: UUID
     incident_id: int
     attempt: int
+    deaths: int = 0
 
     @classmethod
     def from_row(cls, row: Row) -> Self:

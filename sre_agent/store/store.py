@@ -14,16 +14,21 @@ from sre_agent.errors import SreAgentError
 from sre_agent.event import Event, Resolved, Suppressed
 from sre_agent.incident import Incident
 from sre_agent.redaction import redact, redact_text
-from sre_agent.run import Outcome, RunStatus
+from sre_agent.run import Mode, Outcome, RunStatus
 from sre_agent.store.audit import Audit
 from sre_agent.store.book import IncidentBook
+from sre_agent.store.brake_rows import Limits, braked_meanwhile
+from sre_agent.store.brakes import Brakes
+from sre_agent.store.changes import Changes
 from sre_agent.store.columns import incident_columns, name_column, problem_columns
 from sre_agent.store.connection import Pool, open_pool, place, reaching
 from sre_agent.store.database import Database
+from sre_agent.store.event_json import as_json
 from sre_agent.store.evidence import EvidenceStore
 from sre_agent.store.history import History
 from sre_agent.store.migrations import MigrationState, read_migrations, statuses
 from sre_agent.store.queries import query
+from sre_agent.store.recovery import WaitingNodes
 from sre_agent.store.rows import (
     ActiveRun,
     EventRow,
@@ -36,7 +41,9 @@ from sre_agent.store.rows import (
     Row,
     incident_from_row,
 )
+from sre_agent.store.run_queue import RunQueue
 from sre_agent.store.values import indexed, parameters
+from sre_agent.store.webhooks import Webhooks
 
 ENDS = frozenset(
     {
@@ -53,7 +60,7 @@ ENDS = frozenset(
 class Store:
     """The database behind a pool of connections. Every method raises Unreachable when the server is away."""
 
-    def __init__(self, pool: Pool, server: str) -> None:
+    def __init__(self, pool: Pool, server: str, conninfo: str) -> None:
         self._pool = pool
         self._server = server
         database = Database(pool=pool, server=server)
@@ -61,13 +68,18 @@ class Store:
         self.audit = Audit(database)
         self.history = History(database)
         self.evidence = EvidenceStore(database=database)
+        self.changes = Changes(database, conninfo)
+        self.brakes = Brakes(database)
+        self.webhooks = Webhooks(database=database)
+        self.queue = RunQueue(database=database)
+        self.nodes = WaitingNodes(database=database)
 
     @classmethod
     @asynccontextmanager
     async def open(cls, conninfo: str, *, max_size: int = 4) -> AsyncIterator[Self]:
         """Opens a store for as long as the block runs. Raises Unreachable with what was tried, BadInput."""
         async with open_pool(conninfo, max_size=max_size) as pool:
-            yield cls(pool, place(conninfo))
+            yield cls(pool, place(conninfo), conninfo)
 
     async def receive(self, new: NewIncident, received: Event, *, now: datetime, cooldown: timedelta) -> Receipt:
         """Takes a firing alert in: opens an incident, joins the open one, or only notes it; queues a run if due.
@@ -81,8 +93,8 @@ class Store:
             "receive",
             alert=incident_columns(new),
             runbook_sha256=new.runbook_sha256,
-            received=_as_json([received]),
-            suppressed=_as_json([Event(payload=suppressed)]),
+            received=as_json([received]),
+            suppressed=as_json([Event(payload=suppressed)]),
             superseded=_superseded(),
             now=now,
             cooldown=cooldown,
@@ -90,8 +102,11 @@ class Store:
         return Receipt.from_row(rows[0])
 
     async def note(self, problem: Problem, received: Event, *, now: datetime) -> int | None:
-        """Appends an alert to the incident that it would join, and moves only `updated_at`; None where none is open."""
-        rows = await self._rows("note", alert=problem_columns(problem), received=_as_json([received]), now=now)
+        """Appends a resolved alert to the incident that it would join, which stays open; None where none is.
+
+        The incident waits then until somebody sees its node (`nodes`).
+        """
+        rows = await self._rows("note", alert=problem_columns(problem), received=as_json([received]), now=now)
         return _incident_id(rows)
 
     async def resolve(self, problem: Problem, *, now: datetime, by: str, reason: str) -> int | None:
@@ -103,18 +118,19 @@ class Store:
             "resolve",
             alert=problem_columns(problem),
             by=by,
-            resolved=_as_json([Event(payload=Resolved(by=by, reason=reason))]),
+            resolved=as_json([Event(payload=Resolved(by=by, reason=reason))]),
             superseded=_superseded(),
             now=now,
         )
         return _incident_id(rows)
 
-    async def start_run(self, run_id: UUID, *, now: datetime) -> ActiveRun:
+    async def start_run(self, run_id: UUID, *, now: datetime, mode: Mode | None = None) -> ActiveRun:
         """Takes a queued run up, or takes a running one over: whoever held it has lost the fence.
 
-        Raises LostFence for a run that has ended or that waits for a person.
+        `mode` is what it is executed in, None: what it was queued for. Raises LostFence for a run that has ended or
+        that waits for a person.
         """
-        rows = await self._rows("start_run", run_id=run_id, now=now)
+        rows = await self._rows("start_run", run_id=run_id, mode=mode, now=now)
         if not rows:
             raise LostFence(f"run {run_id} is neither queued nor running: there is nothing to take up")
         return ActiveRun.from_row(rows[0])
@@ -127,30 +143,38 @@ class Store:
         *,
         scope: str,
         cluster: str,
+        limits: Limits,
         now: datetime,
     ) -> int:
         """Commits that a change is about to be sent, with the events that name it, and returns the action's id.
 
-        The statement that commits is the one that numbers the action: it writes the id into the event `intent`.
+        The statement that commits is the one that numbers the action: it writes the id into the event `intent`. One
+        process after another passes here; raises Braked where what another one did since the judgement forbids it.
         """
-        rows = await self._rows(
+        wanted = {
+            "scope": indexed(scope),
+            "cluster": name_column(cluster),
+            "tool": action.tool,
+            "action": action.action,
+            "target_key": indexed(action.target_key),
+            "value": action.value,
+            "body": redact(action.body),
+            "near_limit": action.near_limit,
+        }
+        (row,) = await self._rows(
             "record_intent",
             run_id=run.id,
             attempt=run.attempt,
-            scope=indexed(scope),
-            cluster=name_column(cluster),
-            tool=action.tool,
-            action=action.action,
-            target_key=indexed(action.target_key),
-            value=action.value,
-            body=redact(action.body),
-            near_limit=action.near_limit,
+            action=wanted,
             evictions=[dict(pod) for pod in action.evictions],
+            limits=limits.as_json(),
             now=now,
-            events=_as_json(events),
+            events=as_json(events),
         )
-        _require_fence(run, rows)
-        return int(rows[0]["id"])
+        if row["braked_by"] is not None:
+            raise braked_meanwhile(row["braked_by"], row["retry_at"])
+        _require_fence(run, [row] if row["action_id"] is not None else [])
+        return int(row["action_id"])
 
     async def record_outcome(
         self,
@@ -171,7 +195,7 @@ class Store:
             outcome=outcome,
             detail=_text(detail),
             now=now,
-            events=_as_json(events),
+            events=as_json(events),
         )
         if not rows:
             raise SreAgentError(f"run {run.id} has no recorded intent {action_id} to record an outcome for")
@@ -226,7 +250,7 @@ class Store:
             retry_at=retry_at,
             finished_at=None if status is RunStatus.WAITING_APPROVAL else now,
             now=now,
-            events=_as_json(events),
+            events=as_json(events),
         )
         _require_fence(run, rows)
 
@@ -267,22 +291,12 @@ class Store:
 
 def _superseded() -> list[dict[str, Any]]:
     """What is appended to the incident of another replay that is closed."""
-    return _as_json([Event(payload=Resolved(by="replay", reason="another replay of this alert began"))])
+    return as_json([Event(payload=Resolved(by="replay", reason="another replay of this alert began"))])
 
 
 def _incident_id(rows: Sequence[Row]) -> int | None:
     incident_id: int | None = rows[0]["incident_id"]
     return incident_id
-
-
-def _as_json(events: Sequence[Event]) -> list[dict[str, Any]]:
-    return [{"type": event.type, "payload": _payload(event)} for event in events]
-
-
-def _payload(event: Event) -> dict[str, Any]:
-    """The payload as it is kept: no secret reaches the database."""
-    kept: dict[str, Any] = redact(event.as_json())
-    return kept
 
 
 def _text(text: str | None) -> str | None:

@@ -43,7 +43,7 @@ def _parameter(value: Any) -> Any:
     if isinstance(value, str):
         return _storable_text(value)
     if isinstance(value, dict | list):
-        return Jsonb(value, dumps=_dumps)
+        return Jsonb(value, dumps=json_text)
     return value
 
 
@@ -51,7 +51,7 @@ def _storable_text(text: str) -> str:
     return text.translate(_UNSTORABLE)
 
 
-def _dumps(value: Any) -> str:
+def json_text(value: Any) -> str:
     """JSON that jsonb takes. The quick look spares nearly every payload the walk."""
     try:
         text = json.dumps(value, allow_nan=False)

@@ -107,7 +107,9 @@ async def _bind_pod(
     pod = await _get(cluster, Resource.PODS, namespace, pod_name)
     if pod is None:
         return Unbound(
-            reason=f"pod {namespace}/{pod_name} is gone; nothing is done to its successor because of it", settled=True
+            reason=f"there is no pod {namespace}/{pod_name} (gone, or never there); nothing is done to another one "
+            "because of it",
+            settled=True,
         )
     if named.pod_uid is not None and uid(pod) != named.pod_uid:
         return Unbound(

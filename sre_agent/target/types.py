@@ -60,8 +60,10 @@ class Target:
 class Unbound:
     """No target could be bound; `reason` says what was looked for, and what was there instead.
 
-    `settled` says that the object of the alert is gone: there is nothing left to do, and nobody to wake.
+    `settled` says that the object of the alert is gone: there is nothing left to do, and nobody to wake. `allowed_by`
+    is what would bind one.
     """
 
     reason: str
     settled: bool = False
+    allowed_by: str = "an alert whose labels name an object that is there"

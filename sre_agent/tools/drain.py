@@ -90,14 +90,25 @@ def _against_drain(evidence: NodeEvidence, node: Object, context: ToolContext) -
     ):
         if judgement is not None:
             yield judgement
-    for part, read in (("pods", evidence.pods), ("PodDisruptionBudgets", evidence.budgets)):
-        if read is None:
-            yield refusal(
-                "drain-evidence",
-                f"the {part} could not be read",
-                f"the right to list {part}",
-                by_hand=by_hand,
-            )
+    for part in _unread(evidence):
+        yield refusal(
+            "drain-evidence",
+            f"the {part} could not be read",
+            f"the right to list {part}",
+            by_hand=by_hand,
+        )
+
+
+def _unread(evidence: NodeEvidence) -> Iterator[str]:
+    """What is missing that may speak against an eviction: a budget, or an opt-out."""
+    if evidence.pods is None:
+        yield "pods"
+    elif evidence.controllers is None:
+        yield "ReplicaSets, Deployments, StatefulSets and Jobs that control its pods"
+    if evidence.budgets is None:
+        yield "PodDisruptionBudgets"
+    if evidence.namespaces is None:
+        yield "namespaces"
 
 
 def _cordon_holds(node: Object, node_name: str, context: ToolContext) -> Judgement | None:

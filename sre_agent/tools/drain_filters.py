@@ -4,7 +4,7 @@ Asked by the drain's plan. Protects the promise that a drain does what `kubectl 
 pod that stays carries its reason. kubectl's filters are those of kubectl 1.37 (pkg/drain/filters.go).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -35,6 +35,7 @@ LOCAL_STORAGE_ERROR = "Pods with local storage (use --delete-emptydir-data to ov
 LOCAL_STORAGE_WARNING = "deleting Pods with local storage"
 UNMANAGED_ERROR = "Pods that declare no controller (use --force to override)"
 UNMANAGED_WARNING = "deleting Pods that declare no controller"
+OPT_OUT_ERROR = f"Pods that {OPT_OUT}=true opts out, by a mark on them, their controller or their namespace"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,7 +55,7 @@ STRICT_FLAGS = KubectlFlags()
 
 
 class Fate(Enum):
-    """What becomes of a pod. FORBIDDEN is an error of kubectl: strict stops at it, else the pod is left."""
+    """What becomes of a pod. FORBIDDEN is an error of kubectl, or an opt-out: strict stops at it, else it is left."""
 
     EVICTED = auto()
     LEFT = auto()
@@ -63,7 +64,7 @@ class Fate(Enum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Filtered:
-    """A pod's fate. `reason` says why it stays, `error` and `warnings` are kubectl's words."""
+    """A pod's fate. `reason` says why it stays, `error` and `warnings` are kubectl's words, or in their manner."""
 
     pod: Object
     fate: Fate
@@ -74,9 +75,14 @@ class Filtered:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Surroundings:
-    """What the filters need to know beside the pod. `daemon_sets` is None where they could not be read."""
+    """What the filters need to know beside the pod. `daemon_sets` is None where they could not be read.
+
+    `controllers` and `namespaces` are those of `NodeEvidence`.
+    """
 
     daemon_sets: Mapping[tuple[str, str], Object] | None
+    controllers: Mapping[tuple[str, str, str], Object]
+    namespaces: Mapping[str, Object]
     flags: KubectlFlags
     agent_namespace: str
     unreachable: bool
@@ -96,10 +102,10 @@ def judge_pod(pod: Object, around: Surroundings) -> Filtered:
         return Filtered(pod=pod, fate=Fate.LEFT, reason="already terminating: nothing more to ask of it")
     if asked.fate is not Fate.EVICTED:
         return asked
-    for protection in _PROTECTIONS:
+    for protection, error in _PROTECTIONS:
         reason = protection(pod, around)
         if reason is not None:
-            return Filtered(pod=pod, fate=Fate.LEFT, reason=reason)
+            return Filtered(pod=pod, fate=Fate.FORBIDDEN if error else Fate.LEFT, reason=reason, error=error)
     return asked
 
 
@@ -189,8 +195,28 @@ def _own(pod: Object, around: Surroundings) -> str | None:
     return f"in {around.agent_namespace}, where this agent and its database run"
 
 
-def _ignored(pod: Object, _around: Surroundings) -> str | None:
-    return f"marked {OPT_OUT}=true" if opted_out(pod) else None
+def _ignored(pod: Object, around: Surroundings) -> str | None:
+    """The opt-out may stand on the pod, on whatever controls it, or on its namespace."""
+    if opted_out(pod):
+        return f"marked {OPT_OUT}=true"
+    for title, controller in _controllers_of(pod, around):
+        if opted_out(controller):
+            return f"its {title} is marked {OPT_OUT}=true"
+    if opted_out(around.namespaces.get(namespace(pod), {})):
+        return f"its namespace {namespace(pod)} is marked {OPT_OUT}=true"
+    return None
+
+
+def _controllers_of(pod: Object, around: Surroundings) -> Iterator[tuple[str, Object]]:
+    """The pod's controller and the Deployment above a ReplicaSet with their titles, as far as they are known."""
+    held = pod
+    for _ in range(2):
+        owner = controller_of(held) or {}
+        found = around.controllers.get((str(owner.get("kind")), namespace(pod), str(owner.get("name"))))
+        if found is None:
+            return
+        yield f"{owner['kind']} {owner['name']}", found
+        held = found
 
 
 def _marked(pod: Object, _around: Surroundings) -> str | None:
@@ -233,11 +259,12 @@ def _matches_unreachable(toleration: Object) -> bool:
     return key == UNREACHABLE_TAINT and not toleration.get("value")
 
 
-_PROTECTIONS: tuple[Callable[[Object, Surroundings], str | None], ...] = (
-    _system,
-    _own,
-    _ignored,
-    _marked,
-    _ordered_replica,
-    _tolerates_unreachable,
+_PROTECTIONS: tuple[tuple[Callable[[Object, Surroundings], str | None], str], ...] = (
+    (_system, ""),
+    (_own, ""),
+    (_ignored, OPT_OUT_ERROR),
+    (_marked, ""),
+    (_ordered_replica, ""),
+    (_tolerates_unreachable, ""),
 )
+"""Each with the error that it is in strict; "" is none: the pod is left, and the others go."""

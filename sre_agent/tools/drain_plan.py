@@ -53,6 +53,8 @@ def plan_drain(
     """Filters the node's pods as kubectl would, then asks the budgets in the order of the evictions."""
     around = Surroundings(
         daemon_sets=evidence.daemon_sets,
+        controllers=evidence.controllers or {},
+        namespaces=evidence.namespaces or {},
         flags=STRICT_FLAGS if settings.drain_strict else DEFAULT_FLAGS,
         agent_namespace=settings.agent_namespace,
         unreachable=readiness(node).unreachable,

@@ -32,8 +32,10 @@ EVIDENCE_PERMISSIONS = (
             Resource.POD_DISRUPTION_BUDGETS,
             Resource.DAEMON_SETS,
             Resource.REPLICA_SETS,
+            Resource.DEPLOYMENTS,
             Resource.STATEFUL_SETS,
             Resource.JOBS,
+            Resource.NAMESPACES,
         )
     ),
 )

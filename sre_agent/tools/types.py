@@ -44,11 +44,12 @@ class NodeInput(ToolModel):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Permission:
-    """One right that a tool needs, as RBAC names it."""
+    """One right that a tool needs, as RBAC names it. `name`: one object alone, in the agent's own namespace."""
 
     verb: str
     resource: Resource
     subresource: str | None = None
+    name: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

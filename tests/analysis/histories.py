@@ -13,6 +13,7 @@ from sre_agent.incident import Incident, Origin
 from sre_agent.run import Outcome, RunStatus
 from sre_agent.store import NewAction, NewIncident, Problem, Store
 from sre_agent.store.history_rows import Surroundings
+from tests.store.store_builders import UNLIMITED
 
 LIMITS = ("128Mi", "256Mi", "512Mi", "1Gi", "2Gi", "4Gi")
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -216,6 +217,7 @@ async def _play(store: Store, history: History, played: Played) -> None:
             [_intent(played, action)],
             scope="live",
             cluster=history.cluster,
+            limits=UNLIMITED,
             now=played.acted_at,
         )
         done = OutcomeRecorded(action_id=action_id, outcome="done", detail=None, writes=[])

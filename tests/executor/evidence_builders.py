@@ -11,6 +11,7 @@ import psycopg
 from sre_agent.agent import Agent, load_runbooks
 from sre_agent.alert import Alert, parse
 from sre_agent.cluster.port import (
+    Cluster,
     ClusterError,
     Forbidden,
     Resource,
@@ -76,7 +77,7 @@ def alert_of(**changed: Any) -> Alert:
 
 async def run_on(
     store: Store,
-    cluster: SnapshotCluster | None = None,
+    cluster: Cluster | None = None,
     *,
     alert: Alert | None = None,
     scope: str | None = None,

@@ -265,15 +265,15 @@ async def test_a_run_that_was_taken_over_writes_nothing(store: Store) -> None:
     assert cluster.sent == []
 
 
-async def test_a_database_that_goes_away_before_the_intent_stops_the_write(store: Store) -> None:
+async def test_a_database_that_goes_away_before_the_intent_stops_the_write(database: str) -> None:
     class Dying(Store):
         async def record_intent(self, *arguments: Any, **values: Any) -> int:
             raise Unreachable("the server closed the connection")
 
     cluster = Faulty(EXAMPLE)
-    dying = Dying(store._pool, store._server)
-    with pytest.raises(Unreachable):
-        await run_on(dying, cluster)
+    async with Dying.open(database) as dying:
+        with pytest.raises(Unreachable):
+            await run_on(dying, cluster)
     assert cluster.sent == []
 
 

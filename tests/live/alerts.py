@@ -28,7 +28,7 @@ from tests.live.broken import (
 )
 
 FALLBACK = "us-docker.pkg.dev/google-samples/containers/gke/hello-app:1.0"
-GONE = "is gone; nothing is done to its successor because of it"
+GONE = "(gone, or never there); nothing is done to another one because of it"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,21 +163,22 @@ CASES = (
 )
 
 REQUESTS = {
-    "image": (11, 14),
-    "oom": (14, 17),
-    "near-limit": (15, 18),
-    "creating-without-config": (11, 11),
-    "creating-without-image": (15, 18),
-    "creating-for-memory": (20, 23),
-    "crash-for-memory": (27, 30),
-    "crash-without-image": (22, 25),
-    "crash-since-release": (22, 22),
-    "crash-from-start": (18, 18),
-    "cordoned": (6, 9),
-    "cordoned-and-sick": (4, 4),
-    "dead-node": (10, 16),
+    "image": (14, 18),
+    "oom": (17, 21),
+    "near-limit": (18, 22),
+    "creating-without-config": (12, 12),
+    "creating-without-image": (18, 22),
+    "creating-for-memory": (23, 27),
+    "crash-for-memory": (30, 34),
+    "crash-without-image": (25, 29),
+    "crash-since-release": (25, 25),
+    "crash-from-start": (19, 19),
+    "cordoned": (8, 12),
+    "cordoned-and-sick": (5, 5),
+    "dead-node": (15, 24),
 }
 """What each case asks of the API server, all told, in recommend and in auto: one number more or less is a change.
 
-Auto sends the dry run, the write and the Event beside; on the dead node two evictions, which have no dry run.
+Auto looks at the stop switch once more before each write, and sends the dry run, the write and the Event beside; on the
+dead node two evictions, which have no dry run.
 """

@@ -15,6 +15,8 @@ from sre_agent.objects import Object
 from sre_agent.run import Mode, Verdict, worst
 from sre_agent.runbook import Runbook, Step
 from sre_agent.settings import Settings, load
+from sre_agent.stop_switch import StopSwitch
+from sre_agent.store import BrakeState
 from sre_agent.target import Target
 from sre_agent.tools.node_state import CORDONED_BY_US
 from sre_agent.tools.registry import TOOLS
@@ -176,6 +178,7 @@ def _context(scene: Scene, target: Target) -> ToolContext:
 
 
 def _facts(tool: str, context: ToolContext, evidence: Any) -> Facts:
+    """What a tool's own reads are judged by; what every run reads besides has nothing against it."""
     return Facts(
         now=context.now,
         settings=context.settings,
@@ -187,6 +190,10 @@ def _facts(tool: str, context: ToolContext, evidence: Any) -> Facts:
         evidence=evidence,
         past_actions=(),
         earlier=(),
+        brakes=BrakeState(),
+        nodes=(),
+        switch=StopSwitch(place="agentic/sre-agent-stop", thrown=False),
+        standing=None,
     )
 
 

@@ -10,7 +10,7 @@ from sre_agent.doctor.rights import needed_rights
 from sre_agent.objects import Object
 from tests.control_plane.kubelet import wait_for
 from tests.control_plane.plane import ControlPlane
-from tests.rbac import POD_DELETER, READER, WRITER, roles
+from tests.rbac import POD_DELETER, READER, STOP_SWITCH, WRITER, roles
 
 GROUP = "rbac.authorization.k8s.io"
 REVIEW = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
@@ -71,7 +71,8 @@ def test_a_user_without_rights_is_told_each_that_is_missing(
 def test_the_reader_may_recommend_and_is_told_what_changes_would_need(
     agent: ControlPlane, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bind(agent, READER)
+    for name in (READER, STOP_SWITCH):
+        bind(agent, name)
 
     def known() -> bool:
         return examined(capsys)[0] == 0
@@ -89,7 +90,7 @@ def test_with_every_role_nothing_is_missing_and_pods_are_deleted_in_demo_alone(
     agent: ControlPlane, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AGENT_MODE", "auto")
-    for name in (READER, WRITER, POD_DELETER):
+    for name in (READER, STOP_SWITCH, WRITER, POD_DELETER):
         bind(agent, name)
     count = len(needed_rights())
     complete = {"delete pods is allowed in demo alone": "ok", f"all {count} that the tools need": "ok"}

@@ -104,6 +104,10 @@ async def settle(_pod: Settled) -> None:
     """Nobody keeps a record here."""
 
 
+async def given() -> None:
+    """Every request may leave."""
+
+
 def never(_node: Object) -> None:
     """These nodes are Ready and drained all the same."""
 
@@ -116,7 +120,14 @@ async def test_a_budget_at_zero_keeps_every_pod_until_the_deadline_and_is_named(
     pods, deadline, began = running(plane, FROM), 8.0, time.monotonic()
     mark = plane.audit_mark()
     settled = await drain(
-        cluster, FROM, evictions(pods), within=timedelta(seconds=deadline), over=never, awaited=True, settle=settle
+        cluster,
+        FROM,
+        evictions(pods),
+        within=timedelta(seconds=deadline),
+        over=never,
+        awaited=True,
+        settle=settle,
+        leave=given,
     )
     took = time.monotonic() - began
     figure(
@@ -143,6 +154,7 @@ async def test_a_drain_goes_on_when_the_budget_comes_free(
             over=never,
             awaited=True,
             settle=settle,
+            leave=given,
         )
     )
     await asyncio.sleep(2)
@@ -190,6 +202,13 @@ async def _drain(cluster: LiveCluster, node: str) -> None:
     evidence = await read_node(cluster, Target(kind="Node", namespace=None, name=node), datetime.now(UTC))
     pods = [pod for pod in evidence.pods or () if pod["metadata"]["namespace"] == SPACE]
     settled = await drain(
-        cluster, node, evictions(pods), within=timedelta(minutes=5), over=never, awaited=True, settle=settle
+        cluster,
+        node,
+        evictions(pods),
+        within=timedelta(minutes=5),
+        over=never,
+        awaited=True,
+        settle=settle,
+        leave=given,
     )
     assert {pod.fate for pod in settled} == {Fate.GONE}

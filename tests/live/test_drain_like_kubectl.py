@@ -118,7 +118,14 @@ def parse_errors(text: str) -> dict[str, frozenset[str]]:
 
 def ours(evidence: NodeEvidence, flags: KubectlFlags) -> Drained:
     """The same from this agent's filters over the evidence of the live cluster."""
-    around = Surroundings(daemon_sets=evidence.daemon_sets, flags=flags, agent_namespace="agentic", unreachable=False)
+    around = Surroundings(
+        daemon_sets=evidence.daemon_sets,
+        controllers=evidence.controllers or {},
+        namespaces=evidence.namespaces or {},
+        flags=flags,
+        agent_namespace="agentic",
+        unreachable=False,
+    )
     judged: list[Filtered] = [kubectl_judges(pod, around) for pod in evidence.pods or ()]
     errors: dict[str, set[str]] = {}
     for entry in judged:

@@ -30,14 +30,20 @@ from tests.control_plane.upkeep import empty
 from tests.examples import EXAMPLES, comparable, without_number
 from tests.live.recorded_kubelet import RecordedKubelet
 from tests.live.recorded_stage import RecordedStage
-from tests.rbac import READER, WRITER, roles
+from tests.rbac import READER, STOP_SWITCH, WRITER, roles
 
 RBAC = "rbac.authorization.k8s.io"
 USERS = {Mode.RECOMMEND: "reader", Mode.AUTO: "writer"}
 """Who the agent is: users without any right but what is bound to them here."""
-BOUND = {READER: USERS.values(), WRITER: [USERS[Mode.AUTO]]}
+BOUND = {READER: USERS.values(), STOP_SWITCH: USERS.values(), WRITER: [USERS[Mode.AUTO]]}
 DIFFERS = ("run_id", "notes")
 """What a run on a recording says otherwise: its own id, and that nothing in it can heal."""
+LATEST_KNOWN = (
+    (Mode.RECOMMEND, "list", "nodes"),
+    (Mode.AUTO, "patch", "nodes"),
+    *((mode, "get", "configmaps/sre-agent-stop", "--namespace", "agentic") for mode in Mode),
+)
+"""A right of each binding: when these are known to the API server, all are."""
 PRECONDITIONS = ("uid", "resourceVersion")
 SCOPE = "examples"
 SETTINGS = load({})
@@ -51,16 +57,18 @@ def stage(running_bare_plane: ControlPlane) -> Iterator[RecordedStage]:
     plane = running_bare_plane
     empty(plane.api)
     plane.define_custom_resources()
-    for role, users in BOUND.items():
+    plane.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SETTINGS.agent_namespace}})
+    for bound, users in BOUND.items():
+        role = roles()[bound]
         binding = {
             "apiVersion": f"{RBAC}/v1",
-            "kind": "ClusterRoleBinding",
-            "metadata": {"name": role},
-            "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": role},
+            "kind": f"{role['kind']}Binding",
+            "metadata": role["metadata"],
+            "roleRef": {"apiGroup": RBAC, "kind": role["kind"], "name": bound},
             "subjects": [plane.subject(user) for user in users],
         }
-        plane.api.create_all([roles()[role], binding])
-    wait_for("the roles are known", lambda: may(plane, Mode.RECOMMEND, "list") and may(plane, Mode.AUTO, "patch"))
+        plane.api.create_all([role, binding])
+    wait_for("the roles are known", lambda: all(may(plane, *right) for right in LATEST_KNOWN))
     with RecordedKubelet(plane) as kubelet:
         opened = RecordedStage(plane, kubelet)
         yield opened
@@ -68,8 +76,8 @@ def stage(running_bare_plane: ControlPlane) -> Iterator[RecordedStage]:
     empty(plane.api)
 
 
-def may(plane: ControlPlane, mode: Mode, verb: str) -> bool:
-    return plane.run_kubectl("auth", "can-i", verb, "nodes", user=USERS[mode]).stdout.strip() == "yes"
+def may(plane: ControlPlane, mode: Mode, *right: str) -> bool:
+    return plane.run_kubectl("auth", "can-i", *right, user=USERS[mode]).stdout.strip() == "yes"
 
 
 @dataclass(frozen=True, kw_only=True)

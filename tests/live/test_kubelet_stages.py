@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from sre_agent.cluster.live import LOG_BYTES, open_cluster
 from tests.control_plane.api import Object
 from tests.control_plane.kubelet import condition, wait_for
 from tests.control_plane.plane import ControlPlane
@@ -245,6 +246,22 @@ def test_a_container_has_a_log_and_one_of_its_previous_instance(plane: ControlPl
     logs = ("--namespace", namespace, "logs", pod["metadata"]["name"])
     wait_for("the log is there", lambda: plane.kubectl(*logs) == "starting\n")
     assert plane.kubectl(*logs, "--previous") == "starting\nfatal: no database\n"
+
+
+async def test_of_a_log_that_is_too_long_the_agent_reads_the_end(
+    plane: ControlPlane, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pod = Workload(plane, deployment("web", namespace)).is_healthy()
+    lines = [f"line {number} {'.' * 12_000}" for number in range(300)]
+    plane.kubelets.write_log(pod, "app", [*lines, "fatal: no database"])
+    logs = ("--namespace", namespace, "logs", pod["metadata"]["name"], "--tail=1")
+    wait_for("the log is there", lambda: plane.kubectl(*logs) == "fatal: no database\n")
+    monkeypatch.setenv("KUBECONFIG", str(plane.kubeconfig()))
+    async with open_cluster() as cluster:
+        text = await cluster.pod_logs(namespace, pod["metadata"]["name"], "app", tail_lines=200)
+    read = text.splitlines()
+    assert read == [*lines, "fatal: no database"][-len(read) :]
+    assert LOG_BYTES - 13_000 < len(text) <= LOG_BYTES
 
 
 def test_a_container_that_was_never_restarted_has_no_previous_log(plane: ControlPlane, namespace: str) -> None:

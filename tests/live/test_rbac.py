@@ -12,10 +12,11 @@ import pytest
 
 from sre_agent.cluster.live import LiveCluster, open_cluster
 from sre_agent.cluster.live.review import may
-from sre_agent.cluster.port import ClusterError
+from sre_agent.cluster.port import ClusterError, Resource
 from sre_agent.doctor.rights import BESIDE_TOOLS, EVENTS, needed_rights
 from sre_agent.objects import Object
 from sre_agent.recorder import alert_with, labels_of_pod, labels_of_workload
+from sre_agent.stop_switch import read_switch
 from sre_agent.target import Subject, bind
 from sre_agent.tools.registry import TOOLS
 from sre_agent.tools.types import DiagnosticTool, Permission
@@ -27,15 +28,13 @@ from tests.rbac import K8S, Right, of_permission, rights_of, roles, rule
 
 RBAC = "rbac.authorization.k8s.io/v1"
 ROLE = "under-test"
+AGENTS_OWN = "agentic"
 PATIENCE = 60.0
 """Seconds until the authorizer is given up; it hears of a change within one."""
 
 SPARED = {
     ("list nodes", "uncordon_node"): "reads the one node",
     ("list daemonsets.apps", "drain_node"): "leaves their pods, and says so",
-    ("list replicasets.apps", "drain_node"): "takes each ReplicaSet for a workload of its own",
-    ("list statefulsets.apps", "drain_node"): "knows them by the pods' owner references",
-    ("list jobs.batch", "drain_node"): "knows them by the pods' owner references",
 }
 """Who goes on without a right that it names, and how."""
 
@@ -98,7 +97,8 @@ async def settled(cluster: LiveCluster, permission: Permission, *, allowed: bool
         "group": permission.resource.group,
         "resource": permission.resource.plural,
         "subresource": permission.subresource or "",
-        "namespace": NAMESPACE if permission.resource.namespaced else "",
+        "name": permission.name or "",
+        "namespace": _namespace_of(permission),
     }
     until = time.monotonic() + PATIENCE
     while await may(cluster, attributes) is not allowed:
@@ -106,14 +106,25 @@ async def settled(cluster: LiveCluster, permission: Permission, *, allowed: bool
         await asyncio.sleep(0.05)
 
 
+def _namespace_of(permission: Permission) -> str:
+    if permission.name is not None:
+        return AGENTS_OWN
+    return NAMESPACE if permission.resource.namespaced else ""
+
+
 async def outcomes(cluster: LiveCluster, made: dict[str, Object]) -> dict[Scene | str, str]:
     """What became of every scene, and of what a run needs beside its tools."""
     found: dict[Scene | str, str] = {scene: await use(scene, cluster, made) for scene in SCENES}
-    binding, events = BESIDE_TOOLS
+    binding, counting, switch, events = BESIDE_TOOLS
     try:
         found[binding] = str([await bind(alert_with(labels), subject, cluster) for labels, subject in _alerts()])
     except ClusterError as error:
         found[binding] = str(error)
+    try:
+        found[counting] = str(len(await cluster.list(Resource.NODES)))
+    except ClusterError as error:
+        found[counting] = str(error)
+    found[switch] = str(await read_switch(cluster, AGENTS_OWN))
     try:
         await cluster.emit_event(_event(made["Deployment/leaky"]))
         found[events] = DONE

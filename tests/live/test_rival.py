@@ -5,27 +5,21 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from sre_agent.agent import load_runbooks
-from sre_agent.alert import Alert, parse
-from sre_agent.cluster.live import LiveCluster, open_cluster
+from sre_agent.alert import parse
+from sre_agent.cluster.live import open_cluster
 from sre_agent.cluster.port import Write
-from sre_agent.executor import CONFLICT_TRIES, Assignment, run_incident
-from sre_agent.incident import Origin
-from sre_agent.intake import Sender, receive
 from sre_agent.objects import Object
-from sre_agent.planner.scripted import ScriptedPlanner
-from sre_agent.queue import InlineQueue
-from sre_agent.run import Mode, RunRecord, RunStatus
-from sre_agent.settings import load as load_settings
+from sre_agent.remediation import CONFLICT_TRIES
+from sre_agent.run import RunStatus
 from sre_agent.store import Store
 from tests.control_plane.api import Api
 from tests.control_plane.plane import ControlPlane
 from tests.live import scene
+from tests.live.acting import acted, present
 
 STRATEGIC = "application/strategic-merge-patch+json"
 TRIALS = 200
@@ -34,15 +28,6 @@ PAUSES = (0.1, 0.03, 0.01)
 
 LIMIT_EVERY = 15
 """Each so manieth edit raises the limit too; the others only count."""
-
-SETTINGS = load_settings(
-    {
-        "SRE_AGENT_COOLDOWN": "0",
-        "SRE_AGENT_SETTLE": "0",
-        "SRE_AGENT_ACTION_WINDOW": "0",
-        "SRE_AGENT_WRITES_PER_10M": "0",
-    }
-)
 
 
 @dataclass(kw_only=True)
@@ -93,40 +78,6 @@ class Done:
     @property
     def version(self) -> int:
         return int(self.made["metadata"]["resourceVersion"])
-
-
-def present() -> datetime:
-    return datetime.now(UTC)
-
-
-async def acted(store: Store, cluster: LiveCluster, alert: Alert) -> RunRecord:
-    """One run of the agent about this alert, as `replay --live --mode auto` would do it, and its incident closed."""
-    queue = InlineQueue()
-    runbooks = load_runbooks(SETTINGS)
-    (admission,) = await receive(
-        [alert],
-        sender=Sender(origin=Origin.REPLAY, scope="rival", mode=Mode.AUTO),
-        store=store,
-        queue=queue,
-        runbooks=runbooks,
-        settings=SETTINGS,
-        cluster=cluster,
-        now=present(),
-    )
-    run_id = queue.take()
-    assert run_id is not None
-    assert admission.incident_id is not None
-    record = await run_incident(
-        Assignment(run_id=run_id, incident_id=admission.incident_id, alert=alert, scope="rival", mode=Mode.AUTO),
-        store=store,
-        cluster=cluster,
-        planner=ScriptedPlanner(),
-        runbooks=runbooks,
-        settings=SETTINGS,
-        clock=present,
-    )
-    await store.book.resolve(admission.incident_id, by="test", reason=None, now=present())
-    return record
 
 
 @pytest.mark.timeout(300)

@@ -2,13 +2,12 @@
 
 The agent runs as `k8s/` sets it up, under its own ServiceAccount. Windows that a test cannot wait for are switched off:
 SRE_AGENT_SETTLE (a template younger than 10 minutes), SRE_AGENT_CORDON_SETTLE (somebody else's cordon younger than an
-hour), SRE_AGENT_NODE_READY_FOR (5 minutes of readiness before a node is given back) and SRE_AGENT_COOLDOWN, so that the
-second of two runs really looks again.
+hour) and SRE_AGENT_NODE_READY_FOR (5 minutes of readiness before a node is given back).
 """
 
 import json
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -21,12 +20,23 @@ from tests.control_plane.plane import ACCOUNT, ControlPlane
 from tests.control_plane.upkeep import delete_namespace
 from tests.live.accounts import service_account, wait_until_allowed
 from tests.live.alerts import CASES, REQUESTS, Case
-from tests.live.broken import APP, DEMO, NODE, Labels, about_a_pod, dead_node, is_empty, is_given_back, workload
+from tests.live.broken import (
+    APP,
+    DEMO,
+    NODE,
+    Labels,
+    about_a_pod,
+    dead_node,
+    is_empty,
+    is_given_back,
+    killed_for_memory,
+    workload,
+)
 from tests.live.decisions import Run, decided, decision, replayed
 from tests.live.workloads import container, killed
 from tests.rbac import K8S
 
-OFF = ("SRE_AGENT_SETTLE", "SRE_AGENT_CORDON_SETTLE", "SRE_AGENT_NODE_READY_FOR", "SRE_AGENT_COOLDOWN")
+OFF = ("SRE_AGENT_SETTLE", "SRE_AGENT_CORDON_SETTLE", "SRE_AGENT_NODE_READY_FOR")
 AUTO = ("--live", "--mode", "auto", "--yes")
 
 
@@ -54,11 +64,12 @@ def may_write(plane: ControlPlane) -> None:
     wait_until_allowed(plane, "create", "events")
 
 
-def payload_of(alert: str, runbook: str, labels: Labels, directory: Path) -> str:
+def payload_of(alert: str, runbook: str, labels: Labels, directory: Path, *, age: timedelta = timedelta(0)) -> str:
     """What Alertmanager would post about it."""
     path = directory / f"{alert}.json"
     named = {"alertname": alert, "severity": "warning", "runbook_id": runbook, **labels}
-    firing = {"status": "firing", "labels": named, "annotations": {}, "startsAt": datetime.now(UTC).isoformat()}
+    began = datetime.now(UTC) - age
+    firing = {"status": "firing", "labels": named, "annotations": {}, "startsAt": began.isoformat()}
     path.write_text(json.dumps({"alerts": [firing]}))
     return str(path)
 
@@ -137,26 +148,13 @@ def acts(case: Case, plane: ControlPlane, payload: str, capsys: pytest.CaptureFi
     return asked
 
 
-def does_nothing_more(
-    case: Case,
-    plane: ControlPlane,
-    payload: str,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """The same alert once more: the symptom is gone. And within the cool-down it is not even looked at again."""
+def does_nothing_more(case: Case, plane: ControlPlane, payload: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same alert once more: a person is not held up by the cool-down, and the symptom is gone."""
     mark = plane.audit_mark()
     (again,) = replayed(capsys, payload, *AUTO)["runs"]
     assert [in_words(request) for request in asked_since(plane, mark) if request.write] == []
     assert (again["action_taken"], again["status"]) == (None, "succeeded")
     assert case.why in reasons(again)
-    monkeypatch.delenv("SRE_AGENT_COOLDOWN")
-    mark = plane.audit_mark()
-    joined = replayed(capsys, payload, *AUTO)
-    (skipped,) = joined["skipped"]
-    assert joined["runs"] == []
-    assert "the same problem, whose last run ended less than 30m ago" in skipped["reason"]
-    assert [request for request in asked_since(plane, mark) if request.resource] == []
 
 
 def reasons(one: Run) -> str:
@@ -175,7 +173,6 @@ def test_an_alert_is_looked_at_then_acted_upon_and_what_was_broken_is_well(
     reader: ControlPlane,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
     figure: Callable[[str], None],
 ) -> None:
     payload = payload_of(case.alert, case.runbook, case.breaks(reader), tmp_path)
@@ -184,7 +181,7 @@ def test_an_alert_is_looked_at_then_acted_upon_and_what_was_broken_is_well(
     asked = acts(case, reader, payload, capsys)
     if healed := case.healed:
         wait_for(f"what was broken is well: {case.id}", lambda: healed(reader))
-    does_nothing_more(case, reader, payload, capsys, monkeypatch)
+    does_nothing_more(case, reader, payload, capsys)
     counted = len(looked), len(asked)
     assert counted == REQUESTS[case.id], [in_words(request) for request in (*looked, *asked)]
     writes = [in_words(request) for request in asked if request.write]
@@ -194,9 +191,8 @@ def test_an_alert_is_looked_at_then_acted_upon_and_what_was_broken_is_well(
 
 
 def test_a_limit_that_did_not_help_is_not_raised_again_within_the_cool_down(
-    reader: ControlPlane, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    reader: ControlPlane, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.delenv("SRE_AGENT_COOLDOWN")
     may_write(reader)
     workload(reader, container("--heap", "600Mi", memory="128Mi"))
     first = about_a_pod(reader, killed)
@@ -209,6 +205,22 @@ def test_a_limit_that_did_not_help_is_not_raised_again_within_the_cool_down(
     assert (refused["status"], refused["action_taken"], refused["action_recommended"]) == ("escalated", None, None)
     assert "less than 30m ago" in reasons(refused)
     assert refused["retry_at"] is not None
+
+
+def test_a_person_who_says_that_an_old_alert_still_fires_is_not_asked_again(
+    reader: ControlPlane, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    may_write(reader)
+    old = payload_of("KubePodOOMKilled", "RB_OOM", killed_for_memory(reader), tmp_path, age=timedelta(days=3))
+    mark = reader.audit_mark()
+    assert run(["replay", old, *AUTO]) == 2
+    assert "--assume-firing" in capsys.readouterr().err
+    assert asked_since(reader, mark) == []
+    (raised,) = replayed(capsys, old, *AUTO, "--assume-firing")["runs"]
+    assert (raised["action_taken"], raised["action_recommended"]) == (
+        f"patch_memory_limit:{DEMO}/{APP}/app:128Mi→256Mi",
+        None,
+    )
 
 
 @pytest.mark.timeout(300)

@@ -364,7 +364,7 @@ def test_a_user_without_a_name_has_a_number(
 
     monkeypatch.setattr("getpass.getuser", nameless)
     monkeypatch.setattr("os.getuid", lambda: 4711)
-    assert incidents_command._user() == "user 4711"
+    assert incidents_command.user() == "user 4711"
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,24 @@ import psycopg
 from sre_agent.event import Event, Final, FinalState, IntentRecorded, OutcomeRecorded, StepTaken, WebhookReceived
 from sre_agent.incident import Origin
 from sre_agent.run import RunStatus
-from sre_agent.store import ActiveRun, NewAction, NewIncident, Problem, Receipt, Store
+from sre_agent.store import ActiveRun, Limits, NewAction, NewIncident, Problem, Receipt, Store
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 COOLDOWN = timedelta(minutes=30)
+NOTHING = timedelta(0)
+UNLIMITED = Limits(
+    cooldown=NOTHING,
+    action_window=NOTHING,
+    actions_per_day=100,
+    writes=1000,
+    writes_window=timedelta(minutes=10),
+    drain_pause=NOTHING,
+    storm=1000,
+    storm_window=NOTHING,
+    actionable=(),
+    open_for=timedelta(minutes=15),
+)
+"""Brakes that hold nothing but a second writer."""
 
 
 def problem(**changed: Any) -> Problem:
@@ -127,7 +141,12 @@ async def started(store: Store, new: NewIncident | None = None) -> ActiveRun:
 
 async def intended(store: Store, run: ActiveRun, action: NewAction | None = None, **where: Any) -> int:
     """A recorded intent of a run, by default one minute after it was taken up."""
-    values: dict[str, Any] = {"scope": "live", "cluster": "prod", "now": NOW + timedelta(minutes=1)}
+    values: dict[str, Any] = {
+        "scope": "live",
+        "cluster": "prod",
+        "limits": UNLIMITED,
+        "now": NOW + timedelta(minutes=1),
+    }
     return await store.record_intent(run, action or new_action(), [intent()], **{**values, **where})
 
 

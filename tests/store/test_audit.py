@@ -24,6 +24,7 @@ from tests.store.store_builders import (
     execute,
     finish,
     intended,
+    new_action,
     new_incident,
     outcome,
     receive,
@@ -177,7 +178,7 @@ async def test_writers_at_work_and_a_prune_are_never_suspected(database: str, mo
     monkeypatch.setattr(audit, "BATCH", 2)
     async with Store.open(database, max_size=20) as store:
         run = await started(store)
-        action_id = await intended(store, run)
+        action_id = await intended(store, run, new_action(target_key="Deployment/other/app"))
         for _ in range(8):
             await resolved(store)
 

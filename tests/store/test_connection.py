@@ -10,7 +10,7 @@ from psycopg.conninfo import make_conninfo
 
 from sre_agent.errors import BadInput, Unreachable
 from sre_agent.store import Store
-from sre_agent.store.connection import connect, open_pool, place
+from sre_agent.store.connection import connect, network_options, open_pool, place
 from sre_agent.store.migrations import migrate
 from tests.store.store_builders import NOW, execute, finish, receive, rows, started
 
@@ -47,6 +47,13 @@ def test_a_malformed_connection_string_is_not_repeated(conninfo: str, said: str)
     with pytest.raises(BadInput, match=said) as refused:
         place(conninfo)
     assert "s3cret" not in str(refused.value)
+
+
+async def test_a_server_whose_machine_is_gone_is_given_up_after_a_while(database: str) -> None:
+    async with connect(database) as connection:
+        used = connection.info.get_parameters()
+    assert (used["keepalives_idle"], used["tcp_user_timeout"], used["connect_timeout"]) == ("20", "50000", "10")
+    assert "connect_timeout" not in network_options(make_conninfo(database, connect_timeout=3))
 
 
 async def test_an_unreachable_server_is_named_without_the_password(unused_tcp_port: int) -> None:
@@ -125,7 +132,7 @@ async def test_a_pool_that_has_no_free_connection_says_so(database: str, monkeyp
     monkeypatch.setattr("sre_agent.store.connection._CONNECT_TIMEOUT", 1)
     async with open_pool(database, max_size=1) as pool, pool.connection():
         with pytest.raises(Unreachable, match="couldn't get a connection"):
-            await Store(pool, place(database)).incident(1)
+            await Store(pool, place(database), database).incident(1)
 
 
 async def test_a_role_without_a_right_is_told_which_and_where(store: Store, database: str) -> None:

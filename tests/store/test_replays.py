@@ -13,6 +13,7 @@ from tests.store.store_builders import (
     execute,
     finish,
     intended,
+    new_action,
     receive,
     received,
     replayed,
@@ -162,7 +163,7 @@ async def test_replays_of_one_payload_at_once_do_not_notice_each_other(database:
             for key in ("first", "second", "third"):
                 run = await started(store, replayed(scope, dedup_key=key))
                 repeat = await receive(store, replayed(scope, dedup_key=key))
-                await intended(store, run, scope=scope)
+                await intended(store, run, new_action(target_key=f"Deployment/{key}/app"), scope=scope)
                 await finish(store, run)
                 closed = await store.resolve(
                     replays_problem(scope, dedup_key=key), now=NOW, by="alertmanager", reason="it came"

@@ -13,6 +13,7 @@ from sre_agent.run import Outcome, RunStatus
 from sre_agent.store import LostFence, Store
 from tests.store.store_builders import (
     NOW,
+    UNLIMITED,
     finish,
     intended,
     intent,
@@ -58,6 +59,7 @@ async def test_an_intent_is_committed_with_the_events_before_it(store: Store, da
         [step("get_pod_events"), step("check_oom"), intent()],
         scope="live",
         cluster="prod",
+        limits=UNLIMITED,
         now=NOW,
     )
     events = await store.events(run.incident_id)

@@ -14,7 +14,8 @@ from sre_agent.objects import Object
 from sre_agent.run import Change, FieldChange, Mode, StepRecord, StepStatus
 from sre_agent.runbook import Runbook, Step
 from sre_agent.settings import load
-from sre_agent.store import PastAction
+from sre_agent.stop_switch import StopSwitch
+from sre_agent.store import BrakeState, PastAction
 from sre_agent.target import Target
 
 MINUTES, HOURS, DAYS = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -132,8 +133,16 @@ def facts(evidence: WorkloadEvidence | NodeEvidence | None = None, **fields: Any
         "evidence": found,
         "past_actions": (),
         "earlier": (),
+        "switch": switch(False),
+        "standing": None,
+        "brakes": BrakeState(),
+        "nodes": (node("worker-2"), node("worker-3")),
     }
     return Facts(**(values | fields))
+
+
+def switch(thrown: bool | None, **fields: Any) -> StopSwitch:
+    return StopSwitch(place="agentic/sre-agent-stop", thrown=thrown, **fields)
 
 
 def change(**fields: Any) -> Change:
@@ -302,6 +311,7 @@ __all__ = [
     "replica_set",
     "runbook",
     "spoiled_template",
+    "switch",
     "tainted",
     "text",
     "vertical",

@@ -152,6 +152,7 @@ def evidence(of_node, pods=(), **parts):
     parts.setdefault("workload_pods", pods)
     parts.setdefault("daemon_sets", {})
     parts.setdefault("controllers", {})
+    parts.setdefault("namespaces", {})
     return NodeEvidence(
         target=TARGET,
         read_at=NOW,

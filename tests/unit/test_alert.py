@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sre_agent import alert
-from sre_agent.alert import Alert, AlertStatus, Payload, fingerprint, parse
+from sre_agent.alert import LONGEST_TEXT, MOST_ALERTS, Alert, AlertStatus, BadPayload, Payload, fingerprint, parse
 from sre_agent.errors import BadInput
 
 LABELS = {"alertname": "KubePodCrashLooping", "namespace": "demo", "pod": "app-1"}
@@ -384,3 +384,27 @@ def test_repeated_keys_in_large_objects_take_linear_time() -> None:
     began = time.process_time()
     assert "stands there twice" in refusal(f'{{{pairs}, "k199999": 1, "alerts": []}}'.encode())
     assert time.process_time() - began < 5.0
+
+
+def test_more_alerts_than_are_taken_are_refused_before_any_is_read() -> None:
+    body = b'{"alerts":[' + b",".join([b"{}"] * (MOST_ALERTS + 1)) + b"]}"
+    with pytest.raises(BadPayload, match=f"{MOST_ALERTS + 1} alerts; at most {MOST_ALERTS}") as refused:
+        parse(body, source="body")
+    assert refused.value.path == "$.alerts"
+
+
+@pytest.mark.parametrize("part", ["labels", "annotations"])
+@pytest.mark.parametrize(
+    "pair", [{"a": "x" * (LONGEST_TEXT + 1)}, {"x" * (LONGEST_TEXT + 1): "a"}], ids=["value", "name"]
+)
+def test_a_text_that_is_too_long_loses_its_alert_and_no_other(part: str, pair: dict[str, str]) -> None:
+    long = {"status": "firing", "labels": {"alertname": "A"}, part: pair}
+    body = json.dumps({"alerts": [{"status": "firing", "labels": {"alertname": "B"}}, long]}).encode()
+    payload = parse(body, source="body")
+    assert [alert.name for alert in payload.alerts] == ["B"]
+    assert [(bad.index, f"at most {LONGEST_TEXT}" in bad.reason) for bad in payload.rejected] == [(1, True)]
+
+
+def test_a_text_as_long_as_may_be_is_taken() -> None:
+    body = json.dumps({"alerts": [{"labels": {"alertname": "x" * LONGEST_TEXT}}]}).encode()
+    assert len(parse(body, source="body").alerts[0].name) == LONGEST_TEXT

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from sre_agent.conclusion import conclude, summary
-from sre_agent.run import Judgement, Mode, RunRecord, RunStatus, StepRecord, StepStatus, Verdict
+from sre_agent.conclusion import brake_to_tell, conclude, summary
+from sre_agent.run import Judgement, Mode, RunRecord, RunStatus, StepRecord, StepStatus, Tells, Verdict
 from tests.unit.guard_cases import NOW, alert, change
 
 LATER = NOW + timedelta(minutes=30)
@@ -107,6 +107,56 @@ RETRIES = [
 @pytest.mark.parametrize(("judgements", "expected"), RETRIES)
 def test_a_run_comes_back_when_every_reason_has_passed(judgements: list[Judgement], expected: Any) -> None:
     assert concluded([step(StepStatus.REFUSED, *judgements)], error=None, recorded=True).retry_at == expected
+
+
+def refused(*tells: Tells, **fields: Any) -> StepRecord:
+    return step(StepStatus.REFUSED, *(against(tells=each, **fields) for each in tells))
+
+
+ONCE, EACH, NOBODY = Tells.ONCE, Tells.EACH, Tells.NOBODY
+PUT_OFF = "put off until the brake is over"
+TOLD = [
+    pytest.param([refused(EACH)], None, RunStatus.ESCALATED, (), id="a reason of its own"),
+    pytest.param([refused(NOBODY)], None, RunStatus.SUCCEEDED, (PUT_OFF,), id="it passes within minutes"),
+    pytest.param([refused(NOBODY, EACH)], None, RunStatus.ESCALATED, (), id="and a reason of its own"),
+    pytest.param([refused(ONCE, EACH)], None, RunStatus.ESCALATED, (), id="the first to tell of a brake"),
+    pytest.param(
+        [refused(ONCE, EACH)],
+        7,
+        RunStatus.SUCCEEDED,
+        (f"{PUT_OFF}; incident 7 escalated for all that met it",),
+        id="incident 7 told of it",
+    ),
+    pytest.param(
+        [refused(EACH), refused(ONCE)],
+        7,
+        RunStatus.SUCCEEDED,
+        (f"{PUT_OFF}; incident 7 escalated for all that met it",),
+        id="a brake at one step holds the run",
+    ),
+    pytest.param(
+        [refused(NOBODY), refused(EACH)], None, RunStatus.SUCCEEDED, (PUT_OFF,), id="a drain needs its cordon"
+    ),
+    pytest.param([refused(EACH), refused(NOBODY)], None, RunStatus.ESCALATED, (), id="the first reason is its own"),
+    pytest.param(
+        [acting(StepStatus.UNKNOWN), refused(NOBODY)], None, RunStatus.ESCALATED, (), id="an unproven outcome"
+    ),
+]
+
+
+@pytest.mark.parametrize(("steps", "told_by", "status", "notes"), TOLD)
+def test_a_brake_of_the_whole_cluster_wakes_one_person_once(
+    steps: list[StepRecord], told_by: int | None, status: RunStatus, notes: tuple[str, ...]
+) -> None:
+    end = conclude(record(steps=tuple(steps)), error=None, recorded=True, told_by=told_by)
+    assert (end.status, end.notes, bool(end.escalation)) == (status, notes, status is RunStatus.ESCALATED)
+
+
+def test_what_speaks_beside_a_brake_of_the_whole_cluster_is_looked_at_when_that_is_over() -> None:
+    both = step(StepStatus.REFUSED, against(tells=ONCE, retry_at=LATER), against())
+    assert concluded([both], error=None, recorded=True).retry_at == LATER
+    assert brake_to_tell([refused(EACH), refused(ONCE)]) == "r"
+    assert brake_to_tell([refused(EACH), step(StepStatus.DONE)]) is None
 
 
 SUMMARIES = [

@@ -13,11 +13,13 @@ from sre_agent.agent import load_runbooks
 from sre_agent.cli.main import run
 from sre_agent.cluster.port import Resource
 from sre_agent.doctor import Finding, State, examine
+from sre_agent.doctor.alertmanager import check_alertmanager
 from sre_agent.doctor.finding import compared
 from sre_agent.doctor.rights import (
     BESIDE_TOOLS,
     EVENTS,
     EVERYWHERE,
+    SWITCH,
     findings,
     namespaces,
     needed_rights,
@@ -27,6 +29,7 @@ from sre_agent.doctor.rights import (
 from sre_agent.settings import Settings, load
 from sre_agent.tools.registry import TOOLS
 from sre_agent.tools.types import Permission
+from tests.alertmanager.answering import answering, body
 
 NOW = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 QUOTAS = Permission(verb="list", resource=Resource.RESOURCE_QUOTAS)
@@ -208,3 +211,21 @@ def test_the_command_exits_with_three_where_something_needed_is_missing(
     assert told["ok"] is False
     assert {check["check"]: check["state"] for check in told["checks"]}["schema"] == "failed"
     assert {tuple(check) for check in told["checks"]} == {("check", "state", "what", "instead")}
+
+
+async def test_an_alertmanager_is_asked_where_one_is_named() -> None:
+    assert "alertmanager" not in [found.check async for found in examine(settings(DATABASE_URL="host=/nowhere"))]
+    async with answering(body([])) as url:
+        answers = await check_alertmanager(settings(SRE_AGENT_ALERTMANAGER_URL=url))
+    silent = await check_alertmanager(settings(SRE_AGENT_ALERTMANAGER_URL=url))
+    assert [(found.check, found.state.value) for found in (*answers, *silent)] == [
+        ("alertmanager", "ok"),
+        ("alertmanager", "failed"),
+    ]
+    assert silent[0].instead == "without its answer nothing is changed"
+
+
+def test_a_missing_right_to_read_the_stop_switch_fails_and_names_the_one_object() -> None:
+    ((state, what),) = rights({SWITCH: ()})
+    assert state == "failed"
+    assert what == "get configmaps sre-agent-stop is not allowed; needed by reading the stop switch"

@@ -23,7 +23,8 @@ from sre_agent.cluster.port import (
     Write,
     WriteVerb,
 )
-from sre_agent.draining import Fate, Settled, drain
+from sre_agent.draining import Fate, Leave, Settled, drain
+from sre_agent.store import Braked, LostFence
 from sre_agent.tools.drain import drain_over
 
 SOON = 0.01
@@ -88,8 +89,17 @@ def eviction(name: str) -> Write:
     )
 
 
+async def given() -> None:
+    """The leave to send, always."""
+
+
 async def drained(
-    kubelet: Kubelet, *, within: float = 30.0, awaited: bool = True, told: list[Settled] | None = None
+    kubelet: Kubelet,
+    *,
+    within: float = 30.0,
+    awaited: bool = True,
+    told: list[Settled] | None = None,
+    leave: Leave = given,
 ) -> dict[str, Settled]:
     settled: list[Settled] = [] if told is None else told
 
@@ -104,6 +114,7 @@ async def drained(
         over=drain_over,
         awaited=awaited,
         settle=settle,
+        leave=leave,
     )
     assert sorted(pod.pod for pod in settled) == sorted(f"shop/{name}" for name in kubelet.answers)
     return {pod.write.name: pod for pod in pods}
@@ -210,7 +221,16 @@ async def test_a_drain_that_is_cancelled_settles_every_pod_first() -> None:
     evictions = [eviction(name) for name in kubelet.answers]
     within = timedelta(minutes=1)
     under_way = asyncio.create_task(
-        drain(kubelet, "worker-1", evictions, within=within, over=drain_over, awaited=True, settle=settle)
+        drain(
+            kubelet,
+            "worker-1",
+            evictions,
+            within=within,
+            over=drain_over,
+            awaited=True,
+            settle=settle,
+            leave=given,
+        )
     )
     await one_settled.wait()
     kubelet.leaving.add("sent")
@@ -281,4 +301,32 @@ async def test_what_keeps_a_record_may_stop_the_drain() -> None:
             over=drain_over,
             awaited=True,
             settle=lost,
+            leave=given,
         )
+
+
+async def test_a_pause_in_the_middle_leaves_what_is_not_evicted_and_asks_no_more() -> None:
+    kubelet = Kubelet({"a": [], "b": [PDB] * 100_000, "c": [PDB] * 100_000})
+
+    async def leave() -> None:
+        if "a" not in kubelet.uids:
+            raise Braked("pause", "paused before it was sent")
+
+    found = await drained(kubelet, leave=leave)
+    assert {name: pod.fate for name, pod in found.items()} == {"a": Fate.GONE, "b": Fate.STAYS, "c": Fate.STAYS}
+    assert {found[name].reason for name in "bc"} == {"paused before it was sent"}
+    assert all(found[name].held for name in "bc")
+
+
+async def test_a_run_that_was_lost_in_the_middle_evicts_no_more() -> None:
+    kubelet = Kubelet({"a": [], "b": [PDB] * 100_000})
+    asked: list[int] = []
+
+    async def leave() -> None:
+        if "a" not in kubelet.uids:
+            asked.append(len(kubelet.evictions))
+            raise LostFence("taken over")
+
+    with pytest.raises(LostFence):
+        await drained(kubelet, leave=leave)
+    assert asked == [len(kubelet.evictions)]

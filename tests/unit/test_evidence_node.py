@@ -24,6 +24,8 @@ def objects():
         Resource.POD_DISRUPTION_BUDGETS: [budget(allowed=1)],
         Resource.DAEMON_SETS: [daemon_set()],
         Resource.REPLICA_SETS: [{"metadata": {"name": "web-1", "namespace": "demo"}}],
+        Resource.DEPLOYMENTS: [{"metadata": {"name": "web", "namespace": "demo"}}],
+        Resource.NAMESPACES: [{"metadata": {"name": "demo"}}],
         Resource.STATEFUL_SETS: [{"metadata": {"name": "db", "namespace": "demo"}}],
     }
 
@@ -42,14 +44,19 @@ async def test_a_node_is_read_with_its_pods_peers_and_controllers():
     assert names(found.workload_pods) == ["a", "b", "c", "d"]
     assert names(found.budgets) == ["web"]
     assert list(found.daemon_sets) == [("demo", "logs")]
-    assert list(found.controllers) == [("ReplicaSet", "demo", "web-1"), ("StatefulSet", "demo", "db")]
+    assert list(found.namespaces) == ["demo"]
+    assert list(found.controllers) == [
+        ("ReplicaSet", "demo", "web-1"),
+        ("Deployment", "demo", "web"),
+        ("StatefulSet", "demo", "db"),
+    ]
 
 
 async def test_only_kinds_that_control_pods_of_this_node_are_listed():
     cluster = RecordedCluster(objects())
     await read_node(cluster, TARGET, NOW)
     listed = [resource for verb, resource in cluster.requests if verb == "list"]
-    assert len(cluster.requests) == len(listed) == 6
+    assert len(cluster.requests) == len(listed) == 8
     assert Resource.JOBS not in listed
 
 
@@ -64,6 +71,7 @@ async def test_a_change_of_the_node_alone_reads_nothing_of_its_peers_pods(tool, 
     assert [answer.question for answer in cluster.answers] == asked
     assert names(found.nodes) == [NODE, "worker-2"]
     assert (found.workload_pods, found.budgets, found.daemon_sets, found.controllers) == (None,) * 4
+    assert found.namespaces is None
 
 
 async def test_a_drain_looks_at_everything():
@@ -75,7 +83,7 @@ async def test_a_drain_looks_at_everything():
 async def test_an_empty_cluster_is_an_answer():
     found = await read_node(RecordedCluster(), TARGET, NOW)
     assert (found.node, found.nodes, found.pods, found.budgets) == (None, (), (), ())
-    assert (found.daemon_sets, found.controllers) == ({}, {})
+    assert (found.daemon_sets, found.controllers, found.namespaces) == ({}, {}, {})
 
 
 @pytest.mark.parametrize(
@@ -86,12 +94,14 @@ async def test_an_empty_cluster_is_an_answer():
         pytest.param(Resource.POD_DISRUPTION_BUDGETS, {"budgets"}, id="budgets"),
         pytest.param(Resource.DAEMON_SETS, {"daemon_sets"}, id="DaemonSets"),
         pytest.param(Resource.STATEFUL_SETS, {"controllers"}, id="one kind of controller"),
+        pytest.param(Resource.DEPLOYMENTS, {"controllers"}, id="the Deployments of ReplicaSets"),
+        pytest.param(Resource.NAMESPACES, {"namespaces"}, id="namespaces"),
     ],
 )
 @pytest.mark.parametrize("error", [DENIED, Unavailable("503")])
 async def test_a_part_that_cannot_be_read_is_none_and_the_others_are_there(resource, missing, error):
     found = await read_node(RecordedCluster(objects(), failing={("list", resource): error}), TARGET, NOW)
-    parts = ("node", "nodes", "pods", "workload_pods", "budgets", "daemon_sets", "controllers")
+    parts = ("node", "nodes", "pods", "workload_pods", "budgets", "daemon_sets", "controllers", "namespaces")
     assert {part for part in parts if getattr(found, part) is None} == missing
 
 

@@ -20,9 +20,10 @@ from sre_agent.cluster.port import (
     Write,
     WriteVerb,
 )
-from sre_agent.draining import Settled
+from sre_agent.draining import Leave, Settled
 from sre_agent.execution import Execution, event_about, execute, outcome_of
 from sre_agent.run import Change, Outcome
+from sre_agent.store import Braked, LostFence
 from tests.unit.guard_cases import NOW, change, node_change
 
 
@@ -69,14 +70,18 @@ def _drain(writes: tuple[Write, ...]) -> Change:
     )
 
 
-async def executed(cluster: Answering, made: Change) -> tuple[Execution, dict[str, Outcome]]:
+async def given() -> None:
+    """The leave to send, always."""
+
+
+async def executed(cluster: Answering, made: Change, *, leave: Leave = given) -> tuple[Execution, dict[str, Outcome]]:
     """Without patience, as on a recording; and what was settled about each pod."""
     settled: dict[str, Outcome] = {}
 
     async def settle(pod: Settled) -> None:
         settled[pod.write.name] = outcome_of(pod)
 
-    return await execute(cluster, made, patience=timedelta(0), settle=settle), settled
+    return await execute(cluster, made, patience=timedelta(0), settle=settle, leave=leave), settled
 
 
 @pytest.fixture(autouse=True)
@@ -106,6 +111,38 @@ async def test_a_patch_is_sent_once_and_its_answer_is_kept(
     assert (execution.outcome, execution.conflict, len(execution.writes)) == (outcome, conflict, accepted)
     assert [dry for _, dry in cluster.requests] == [True, False][: len(answers)]
     assert (execution.detail is None) is (outcome is Outcome.DONE)
+
+
+async def paused() -> None:
+    raise Braked("pause", "paused before it was sent")
+
+
+async def test_a_patch_that_may_not_leave_is_not_sent() -> None:
+    cluster = Answering([None])
+    execution, _ = await executed(cluster, change(), leave=paused)
+    assert cluster.requests == [("cart", True)]
+    assert (execution.outcome, execution.writes, execution.detail) == (Outcome.FAILED, (), "paused before it was sent")
+    assert execution.held is not None
+
+
+async def test_a_patch_whose_run_was_lost_ends_everything() -> None:
+    async def lost() -> None:
+        raise LostFence("taken over")
+
+    cluster = Answering([None])
+    with pytest.raises(LostFence):
+        await executed(cluster, change(), leave=lost)
+    assert [dry for _, dry in cluster.requests] == [True]
+
+
+async def test_a_drain_that_may_not_leave_lists_its_pods() -> None:
+    cluster = Answering([])
+    execution, settled = await executed(cluster, evictions("cart-1", "cart-2"), leave=paused)
+    assert cluster.requests == []
+    assert (execution.outcome, execution.action) == (Outcome.FAILED, "drain_node:worker-1:evicted=0,left=4")
+    assert execution.detail == "shop/cart-1: paused before it was sent; shop/cart-2: paused before it was sent"
+    assert execution.held is not None
+    assert settled == {"cart-1": Outcome.FAILED, "cart-2": Outcome.FAILED}
 
 
 EVICTIONS = [

@@ -2,6 +2,7 @@
 
 from sre_agent import guards
 from sre_agent.alert import AlertStatus
+from sre_agent.alert.standing import AlertState, Standing
 from sre_agent.run import Mode
 from sre_agent.runbook import Step
 from tests.unit.guard_cases import (
@@ -21,6 +22,7 @@ from tests.unit.guard_cases import (
     node_evidence,
     past,
     replica_set,
+    switch,
     text,
     vertical,
     workload,
@@ -55,6 +57,8 @@ def test_everything_that_speaks_against_a_workloads_change_is_said_in_the_guards
         },
         earlier=(done("delete_pod"),),
         past_actions=(past("increase_memory_limit", MINUTES, near_limit=True),) * 2,
+        switch=switch(True),
+        standing=Standing(state=AlertState.SILENCED),
     )
     assert [entry.rule for entry in guards.judge(given, change(value="1Gi", near_limit=True))] == [
         "mode",
@@ -62,6 +66,7 @@ def test_everything_that_speaks_against_a_workloads_change_is_said_in_the_guards
         "step-mode",
         "approval",
         "kill-switch",
+        "stop-switch",
         "cluster-name",
         "denied-namespace",
         "allowed-namespace",
@@ -69,7 +74,7 @@ def test_everything_that_speaks_against_a_workloads_change_is_said_in_the_guards
         "paused",
         "terminating",
         "resolved",
-        "old-alert",
+        "alertmanager",
         "reconciler",
         "horizontal-autoscaler",
         "vertical-autoscaler",

@@ -6,8 +6,9 @@ import pytest
 
 from sre_agent import guards
 from sre_agent.alert import AlertStatus
+from sre_agent.alert.standing import AlertState, Standing
 from sre_agent.facts import Facts
-from sre_agent.run import Change, Judgement, Mode, StepRecord, StepStatus, Verdict, question, refusal
+from sre_agent.run import Change, Judgement, Mode, StepRecord, StepStatus, Tells, Verdict, question, refusal
 from sre_agent.runbook import Step
 from tests.unit.guard_cases import (
     DAYS,
@@ -32,6 +33,7 @@ from tests.unit.guard_cases import (
     pod,
     replica_set,
     spoiled_template,
+    switch,
     text,
     vertical,
     workload,
@@ -112,6 +114,73 @@ STOP = [
         facts(environment={"SRE_AGENT_STOP": "on"}),
         refusal("kill-switch", "SRE_AGENT_STOP is on", "switching SRE_AGENT_STOP off"),
         id="the kill switch",
+    ),
+    pytest.param(
+        facts(switch=switch(True, why="database migration, ask Ada")),
+        refusal(
+            "stop-switch",
+            "the ConfigMap agentic/sre-agent-stop stops the agent: database migration, ask Ada",
+            "kubectl -n agentic delete configmap sre-agent-stop",
+            retry_at=NOW + 30 * MINUTES,
+            tells=Tells.NOBODY,
+        ),
+        id="the stop switch, with what its maker says",
+    ),
+    pytest.param(
+        facts(switch=switch(None, why="not allowed")),
+        refusal(
+            "stop-switch",
+            "whether the ConfigMap agentic/sre-agent-stop stops the agent could not be read: not allowed",
+            "an API server that answers, and the right to get the ConfigMap agentic/sre-agent-stop",
+        ),
+        id="a stop switch that may not be read: no time heals that",
+    ),
+    pytest.param(
+        facts(switch=switch(None, why="no answer", passing=True)),
+        refusal(
+            "stop-switch",
+            "whether the ConfigMap agentic/sre-agent-stop stops the agent could not be read: no answer",
+            "an API server that answers, and the right to get the ConfigMap agentic/sre-agent-stop",
+            retry_at=NOW + 5 * MINUTES,
+            tells=Tells.ONCE,
+        ),
+        id="a stop switch that cannot be read now",
+    ),
+    pytest.param(
+        facts(standing=Standing(state=AlertState.SILENCED, detail="8f2c")),
+        refusal("alertmanager", "the alert is silenced by 8f2c", "an end of the silence", settled=True),
+        id="a silence",
+    ),
+    pytest.param(
+        facts(standing=Standing(state=AlertState.INHIBITED, detail="a1b2")),
+        refusal(
+            "alertmanager",
+            "the alert is inhibited by a1b2",
+            "an end of the alert that inhibits this one",
+            settled=True,
+        ),
+        id="an inhibition",
+    ),
+    pytest.param(
+        facts(standing=Standing(state=AlertState.GONE)),
+        refusal(
+            "alertmanager",
+            "Alertmanager does not have the alert any more",
+            "a new firing notification",
+            settled=True,
+        ),
+        id="an alert that is over",
+    ),
+    pytest.param(
+        facts(standing=Standing(state=AlertState.UNKNOWN, detail="http://am:9093: it answers 502")),
+        refusal(
+            "alertmanager",
+            "whether the alert is still active could not be read: http://am:9093: it answers 502",
+            "an Alertmanager at SRE_AGENT_ALERTMANAGER_URL that answers",
+            retry_at=NOW + 5 * MINUTES,
+            tells=Tells.ONCE,
+        ),
+        id="an Alertmanager that does not answer",
     ),
     pytest.param(
         facts(alert=alert(labels={"cluster": "east"})),

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from sre_agent import guards
+from sre_agent.alert.standing import AlertState, Standing
 from sre_agent.facts import Facts
 from sre_agent.run import Change, Mode, StepRecord, StepStatus, Verdict, worst
 from sre_agent.runbook import Step
@@ -35,6 +36,7 @@ from tests.unit.guard_cases import (
     replica_set,
     runbook,
     spoiled_template,
+    switch,
     tainted,
     text,
     vertical,
@@ -128,6 +130,25 @@ WORKLOAD_CASES = [
         {},
         id="the age limit switched off",
     ),
+    pytest.param(
+        facts(alert=alert(starts_at=NOW - 9 * DAYS), standing=Standing(state=AlertState.ACTIVE)),
+        {},
+        id="an old alert that Alertmanager calls active",
+    ),
+    pytest.param(
+        facts(standing=Standing(state=AlertState.SILENCED)), {"alertmanager": "REFUSE"}, id="silenced by a person"
+    ),
+    pytest.param(
+        facts(standing=Standing(state=AlertState.INHIBITED)), {"alertmanager": "REFUSE"}, id="inhibited by another"
+    ),
+    pytest.param(facts(standing=Standing(state=AlertState.GONE)), {"alertmanager": "REFUSE"}, id="no alert any more"),
+    pytest.param(
+        facts(standing=Standing(state=AlertState.UNKNOWN)),
+        {"alertmanager": "REFUSE"},
+        id="Alertmanager does not answer",
+    ),
+    pytest.param(facts(switch=switch(True)), {"stop-switch": "REFUSE"}, id="the stop switch is thrown"),
+    pytest.param(facts(switch=switch(None)), {"stop-switch": "REFUSE"}, id="the stop switch cannot be read"),
     # 3 ownership
     pytest.param(workload(controller=deployment(annotations=ARGO)), {"reconciler": "ASK"}, id="Argo CD by tracking-id"),
     pytest.param(
@@ -534,3 +555,44 @@ def test_a_bare_pod_is_compared_by_its_own_uid() -> None:
 def test_a_runbook_without_a_fallback_image_allows_no_image() -> None:
     given = facts(runbook=runbook(fallback_image=None), step=Step(name="x", tool="fix_imagepullbackoff"))
     assert stops(given, image_change(None)) == {"image-bound": "REFUSE"}
+
+
+OUR_MARK = {"annotations": {"sre-agent/cordoned": "41"}}
+
+
+@pytest.mark.parametrize(
+    ("sick", "state", "stopped"),
+    [
+        pytest.param(
+            node("worker-1", ready="False", unschedulable=True, **OUR_MARK),
+            AlertState.GONE,
+            False,
+            id="our own cordon ended the alert",
+        ),
+        pytest.param(
+            node("worker-1", ready="True", unschedulable=True, **OUR_MARK), AlertState.GONE, True, id="Ready again"
+        ),
+        pytest.param(node("worker-1", ready="False"), AlertState.GONE, True, id="nobody cordoned it"),
+        pytest.param(
+            node("worker-1", ready="False", **OUR_MARK), AlertState.GONE, True, id="somebody took the cordon away"
+        ),
+        pytest.param(
+            node("worker-1", ready="False", unschedulable=True), AlertState.GONE, True, id="somebody else's cordon"
+        ),
+        pytest.param(
+            node("worker-1", ready="False", unschedulable=True, **OUR_MARK),
+            AlertState.SILENCED,
+            True,
+            id="silenced, whoever cordoned it",
+        ),
+    ],
+)
+def test_the_end_of_an_alert_stops_a_drain_unless_our_own_cordon_ended_it(
+    sick: dict[str, Any], state: AlertState, stopped: bool
+) -> None:
+    given = facts(
+        node_evidence(node=sick),
+        step=Step(name="drain_node", tool="drain_node"),
+        standing=Standing(state=state),
+    )
+    assert ("alertmanager" in stops(given, node_change("drain_node"))) is stopped

@@ -75,7 +75,7 @@ LOOKS = [
     pytest.param(patch(unschedulable=True), [node(version="2")], Effect.NEVER, id="somebody else was faster"),
     pytest.param(patch(unschedulable=True), [node(uid="v")], Effect.NEVER, id="another object of that name"),
     pytest.param(patch(unschedulable=True), [GONE], Effect.NEVER, id="a patch of what is gone"),
-    pytest.param(patch(unschedulable=True), [AWAY], Effect.UNSEEN, id="nobody can look"),
+    pytest.param(patch(unschedulable=True), [AWAY], Effect.UNREAD, id="nobody can look"),
     *(
         pytest.param(write, shown, effect, id=f"{name}: {what}")
         for name, write in (("delete", DELETION), ("evict", EVICTION))
@@ -84,7 +84,7 @@ LOOKS = [
             ("going", [node(going=True)], Effect.TOOK),
             ("replaced", [node(uid="v")], Effect.TOOK),
             ("there", [node()], Effect.UNSEEN),
-            ("nobody can look", [AWAY], Effect.UNSEEN),
+            ("nobody can look", [AWAY], Effect.UNREAD),
         )
     ),
 ]

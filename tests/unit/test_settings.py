@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sre_agent.errors import BadInput
 from sre_agent.settings import (
     SETTINGS,
+    Address,
     PolicyRule,
     SettingRow,
     Settings,
@@ -46,6 +47,15 @@ def test_an_empty_environment_gives_the_documented_defaults() -> None:
         agent_mode="recommend",
         cluster_name=None,
         log_level="INFO",
+        listen=Address(host="127.0.0.1", port=8080),
+        webhook_user=None,
+        webhook_password=None,
+        webhook_token=None,
+        api_token=None,
+        viewer_token=None,
+        tls_cert=None,
+        tls_key=None,
+        concurrency=4,
         data_dir=Path("/home/op/.local/share/sre-agent"),
         runbooks_dir=None,
         modes=(),
@@ -55,6 +65,9 @@ def test_an_empty_environment_gives_the_documented_defaults() -> None:
         agent_namespace="agentic",
         monitoring_namespace="observability",
         stop=False,
+        alertmanager_url=None,
+        alertmanager_user=None,
+        alertmanager_token=None,
         ignore_alerts=("Watchdog", "InfoInhibitor"),
         helm="act",
         settle=timedelta(minutes=10),
@@ -67,6 +80,12 @@ def test_an_empty_environment_gives_the_documented_defaults() -> None:
         near_limit_pause=timedelta(days=7),
         opposite_pause=timedelta(hours=24),
         actions_per_day=2,
+        writes_per_10m=5,
+        drain_pause=timedelta(minutes=10),
+        storm=20,
+        storm_window=timedelta(minutes=5),
+        nodes_not_ready=50,
+        api_errors=20,
         health_floor=51,
         min_nodes=3,
         drain_strict=False,
@@ -380,3 +399,34 @@ def test_no_value_whatever_raises_anything_but_a_refusal(text: str, variable: st
     else:
         message = f"{variable}={row(settings, variable).value}"
     assert message.startswith(f"{variable}=")
+
+
+def test_an_address_is_read_and_written(subtests: pytest.Subtests) -> None:
+    for text, host, port in (
+        ("0.0.0.0:8080", "0.0.0.0", 8080),
+        ("[::1]:0", "::1", 0),
+        ("sre.example:443", "sre.example", 443),
+    ):
+        with subtests.test(text):
+            settings = loaded(SRE_AGENT_LISTEN=text)
+            assert settings.listen == Address(host=host, port=port)
+            assert row(settings, "SRE_AGENT_LISTEN").value == text
+
+
+@pytest.mark.parametrize("text", ["8080", ":8080", "::1:8080", "localhost", "localhost:65536", "http://localhost:80"])
+def test_an_address_that_nobody_understands_is_refused(text: str) -> None:
+    assert "allowed is HOST:PORT" in refusal(SRE_AGENT_LISTEN=text)
+
+
+@pytest.mark.parametrize(
+    ("alone", "missing"),
+    [
+        ("SRE_AGENT_WEBHOOK_USER", "SRE_AGENT_WEBHOOK_PASSWORD"),
+        ("SRE_AGENT_WEBHOOK_PASSWORD", "SRE_AGENT_WEBHOOK_USER"),
+        ("SRE_AGENT_TLS_CERT", "SRE_AGENT_TLS_KEY"),
+        ("SRE_AGENT_TLS_KEY", "SRE_AGENT_TLS_CERT"),
+    ],
+)
+def test_half_of_what_goes_together_is_refused(alone: str, missing: str) -> None:
+    assert f"{missing} is not set" in refusal(**{alone: CANARY})
+    assert refusal(SRE_AGENT_WEBHOOK_PASSWORD=CANARY).startswith("SRE_AGENT_WEBHOOK_PASSWORD='set': ")

@@ -109,13 +109,13 @@ async def test_a_node_is_bound_by_name_and_has_no_namespace():
         pytest.param(
             {"pod": "app-2-a", "namespace": "other"},
             W,
-            "pod other/app-2-a is gone; nothing is done to its successor because of it",
+            "there is no pod other/app-2-a (gone, or never there); nothing is done to another one because of it",
             id="another namespace",
         ),
         pytest.param(
             {"pod": "app-2-z"},
             W,
-            "pod demo/app-2-z is gone; nothing is done to its successor because of it",
+            "there is no pod demo/app-2-z (gone, or never there); nothing is done to another one because of it",
             id="a pod that is gone",
         ),
         pytest.param(

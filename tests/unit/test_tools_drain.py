@@ -14,6 +14,7 @@ from tests.unit.node_objects import (
     ARGUMENTS,
     EMPTY_DIR,
     NODE,
+    REPLICA_SET,
     ago,
     budget,
     context,
@@ -45,9 +46,11 @@ def left(assessment):
     return {entry["pod"]: entry["reason"] for entry in assessment.output["left"]}
 
 
-def around(*, flags=DEFAULT_FLAGS, daemon_sets=None, unreachable=False):
+def around(*, flags=DEFAULT_FLAGS, daemon_sets=None, unreachable=False, controllers=None, namespaces=None):
     return Surroundings(
         daemon_sets={("demo", "logs"): daemon_set()} if daemon_sets is None else daemon_sets,
+        controllers=controllers or {},
+        namespaces=namespaces or {},
         flags=flags,
         agent_namespace="agentic",
         unreachable=unreachable,
@@ -256,6 +259,89 @@ def test_a_pod_goes_or_stays_with_its_reason(of_pod, unreachable, reason):
     else:
         assert found.fate is not Fate.EVICTED
         assert reason in found.reason
+
+
+IGNORE = {"sre-agent/ignore": "true"}
+
+
+def marked(kind, name, *, controller=None, **marks):
+    owners = {} if controller is None else {"ownerReferences": [controller]}
+    return (kind, "demo", name), {"metadata": {"name": name, "namespace": "demo", **owners, **marks}}
+
+
+def space(name, **marks):
+    return {name: {"metadata": {"name": name, **marks}}}
+
+
+OPTED_OUT = [
+    pytest.param({"namespaces": space("demo", labels=IGNORE)}, "its namespace demo is", id="a label of the namespace"),
+    pytest.param({"namespaces": space("demo", annotations=IGNORE)}, "its namespace demo is", id="an annotation of it"),
+    pytest.param(
+        {
+            "controllers": dict(
+                [
+                    marked("ReplicaSet", "web-1", controller=owner("Deployment", "web")),
+                    marked("Deployment", "web", labels=IGNORE),
+                ]
+            )
+        },
+        "its Deployment web is",
+        id="a label of the Deployment",
+    ),
+    pytest.param(
+        {
+            "controllers": dict(
+                [
+                    marked("ReplicaSet", "web-1", controller=owner("Deployment", "web")),
+                    marked("Deployment", "web", annotations=IGNORE),
+                ]
+            )
+        },
+        "its Deployment web is",
+        id="an annotation of the Deployment",
+    ),
+    pytest.param(
+        {"controllers": dict([marked("ReplicaSet", "web-1", annotations=IGNORE)])},
+        "its ReplicaSet web-1 is",
+        id="a ReplicaSet of nobody's",
+    ),
+]
+
+
+@pytest.mark.parametrize(("surroundings", "why"), OPTED_OUT)
+def test_what_is_opted_out_above_a_pod_keeps_it_on_the_node_and_the_others_go(surroundings, why):
+    pods = [pod(), pod("db-0", "other", controller=STATEFUL_SET)]
+    assessment = drain(pods, **surroundings)
+    assert left(assessment) == {"demo/web-a": f"{why} marked sre-agent/ignore=true"}
+    assert assessment.output["evicted"] == ["other/db-0"]
+    assert assessment.change.action == "drain_node:worker-1:evicted=1,left=1"
+
+
+@pytest.mark.parametrize(("surroundings", "why"), OPTED_OUT)
+def test_strict_moves_nothing_where_one_pod_is_opted_out(surroundings, why):
+    strict = drain([pod(), pod("api", "other")], limits={"drain_strict": True}, **surroundings)
+    assert (strict.change, strict.output["evicted"]) == (None, [])
+    assert left(strict) == {"demo/web-a": f"{why} marked sre-agent/ignore=true"}
+    (judgement,) = strict.judgements
+    assert judgement.rule == "drain-strict"
+    assert judgement.reason.startswith("cannot delete Pods that sre-agent/ignore=true opts out")
+    assert judgement.reason.endswith(": demo/web-a")
+
+
+@pytest.mark.parametrize(
+    "surroundings",
+    [
+        pytest.param({"namespaces": space("other", labels=IGNORE)}, id="another namespace's mark"),
+        pytest.param({"namespaces": space("demo", labels={"sre-agent/ignore": "false"})}, id="false is no opt-out"),
+        pytest.param({"controllers": dict([marked("Deployment", "web", labels=IGNORE)])}, id="another's Deployment"),
+        pytest.param({"controllers": dict([marked("Job", "web-1", labels=IGNORE)])}, id="another kind of that name"),
+        pytest.param(
+            {"controllers": dict([marked("ReplicaSet", "web-1", controller=REPLICA_SET)])}, id="a ReplicaSet of its own"
+        ),
+    ],
+)
+def test_an_opt_out_of_something_else_keeps_no_pod(surroundings):
+    assert drain([pod()], **surroundings).output["evicted"] == ["demo/web-a"]
 
 
 def test_a_pod_whose_daemon_sets_cannot_be_read_stays():
@@ -532,6 +618,8 @@ NOT_CORDONED = node(ready="False")
             id="another step's proposal is no cordon",
         ),
         pytest.param(CORDONED, {"budgets": None}, {"drain-evidence": "REFUSE"}, id="budgets unreadable"),
+        pytest.param(CORDONED, {"namespaces": None}, {"drain-evidence": "REFUSE"}, id="namespaces unreadable"),
+        pytest.param(CORDONED, {"controllers": None}, {"drain-evidence": "REFUSE"}, id="a kind of owner unreadable"),
         pytest.param(
             NOT_CORDONED,
             {"budgets": None, "workload_pods": None},

@@ -23,8 +23,9 @@ from sre_agent.cluster.live.answers import (
     refusal,
 )
 from sre_agent.cluster.live.requests import JSON, Request, called, field_selector, label_selector
+from sre_agent.cluster.live.traffic import TrafficCounter
 from sre_agent.cluster.live.wire import Wire
-from sre_agent.cluster.port import ClusterError, NotFound, Resource, TooManyRequests, Unavailable, Write
+from sre_agent.cluster.port import ClusterError, NotFound, Resource, TooManyRequests, Traffic, Unavailable, Write
 from sre_agent.errors import Unreachable
 from sre_agent.objects import Object
 
@@ -41,15 +42,17 @@ READ_SECONDS = 14.0
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 2.0
 LOG_BYTES = 1024 * 1024
-"""The most that is read of one log."""
+"""The most that is kept of one log: its end. The API's own `limitBytes` counts from the first of the last lines, and so
+takes the newest ones away."""
 
 
 @asynccontextmanager
-async def open_cluster(context: str | None = None) -> AsyncIterator["LiveCluster"]:
+async def open_cluster(context: str | None = None, *, probing: bool = True) -> AsyncIterator["LiveCluster"]:
     """The cluster of a kubeconfig context, or of the pod; one connection pool while it is open.
 
     Raises Unreachable, with what to do, where there is no way in: no kubeconfig, no answer, an untrusted certificate,
-    credentials that are not accepted, an API server without `policy/v1` evictions.
+    credentials that are not accepted, an API server without `policy/v1` evictions. Without `probing` nothing is asked,
+    and only what the configuration itself lacks is found.
     """
     access = await load_access(context)
     try:
@@ -61,7 +64,8 @@ async def open_cluster(context: str | None = None) -> AsyncIterator["LiveCluster
         ) from error
     cluster = LiveCluster(wire, context=access.context, server=access.server)
     try:
-        await cluster.probe()
+        if probing:
+            await cluster.probe()
         yield cluster
     finally:
         await cluster.close()
@@ -76,10 +80,15 @@ class LiveCluster:
         self.server = server
         self.requests = 0
         """How many requests were sent, tries that failed included."""
+        self._counter = TrafficCounter()
 
     @property
     def recorded(self) -> bool:
         return False
+
+    @property
+    def traffic(self) -> Traffic:
+        return self._counter.traffic
 
     async def probe(self) -> None:
         """Asks what the core API serves, which needs valid credentials and nothing more. Raises Unreachable."""
@@ -157,10 +166,10 @@ class LiveCluster:
                     "container": container,
                     "previous": "true" if previous else "false",
                     "tailLines": str(tail_lines),
-                    "limitBytes": str(LOG_BYTES),
                 },
                 what=f"reading the log of container {container} of pod {namespace}/{pod}",
                 accept="*/*",
+                newest=LOG_BYTES,
             )
         )
         return answer.text
@@ -195,6 +204,15 @@ class LiveCluster:
 
     async def _send(self, request: Request, *, within: float | None = None) -> Answer:
         self.requests += 1
+        try:
+            answer = await self._sent(request, within)
+        except ClusterError as error:
+            self._counter.count(error)
+            raise
+        self._counter.count()
+        return answer
+
+    async def _sent(self, request: Request, within: float | None) -> Answer:
         answer = await self._wire.send(request, within=within)
         if not answer.good:
             raise refusal(request, answer)

@@ -20,6 +20,7 @@ class Request:
     """One HTTP request. `path` is percent-encoded, `body` a JSON object; `what` names it for messages to people.
 
     `changes` says whether it may change the cluster: reads and dry runs never do, whatever becomes of the answer.
+    Of an answer that is longer than `newest` bytes, the last whole lines within them are read.
     """
 
     method: str
@@ -30,6 +31,7 @@ class Request:
     body: Object | None = None
     content_type: str = JSON
     accept: str = JSON
+    newest: int | None = None
 
 
 def path(resource: Resource, namespace: str | None, name: str | None = None) -> str:

@@ -25,7 +25,7 @@ from aiohttp import (
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.client.api_client import ApiClient
 
-from sre_agent import __version__
+from sre_agent import __version__, metrics
 from sre_agent.cluster.live.access import Access
 from sre_agent.cluster.live.answers import Answer
 from sre_agent.cluster.live.requests import Request
@@ -85,7 +85,16 @@ class Wire:
 
         Raises Unavailable where nothing was changed, UnknownOutcome where nobody knows.
         """
-        until = time.monotonic() + min(CALL_SECONDS, within or CALL_SECONDS)
+        began = time.monotonic()
+        try:
+            answer = await self._send(request, until=began + min(CALL_SECONDS, within or CALL_SECONDS))
+        except ClusterError:
+            metrics.CLUSTER.observe(time.monotonic() - began, request.method, "none")
+            raise
+        metrics.CLUSTER.observe(time.monotonic() - began, request.method, str(answer.status))
+        return answer
+
+    async def _send(self, request: Request, *, until: float) -> Answer:
         try:
             async with asyncio.timeout(until - time.monotonic()):
                 credential = await self._access.credentials.renewed()
@@ -113,8 +122,9 @@ class Wire:
             auth_settings=["BearerToken"],
         )
         limit = ClientTimeout(total=seconds, connect=min(CONNECT_SECONDS, seconds))
-        response = await client.call_api(method, url, headers, body, _request_timeout=limit)
-        data = await response.read()
+        called = await client.call_api(method, url, headers, body, _request_timeout=limit)
+        async with called.response as response:
+            data = await (response.read() if request.newest is None else _newest(response, request.newest))
         return Answer.read(response.status, data, response.headers)
 
     def doubt_credentials(self) -> bool:
@@ -131,6 +141,17 @@ class Wire:
         await self._pooled.close()
         await self._alone.close()
         await asyncio.sleep(PARTING_SECONDS)
+
+
+async def _newest(response: ClientResponse, most: int) -> bytes:
+    """The body, or its last whole lines within so many bytes. Half a line would hide from redaction what it is."""
+    held, whole = bytearray(), True
+    async for chunk in response.content.iter_any():
+        held += chunk
+        if len(held) > most:
+            whole = False
+            del held[:-most]
+    return bytes(held) if whole else bytes(held).partition(b"\n")[2]
 
 
 def _client(configuration: Configuration, *, alone: bool) -> ApiClient:

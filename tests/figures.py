@@ -1,4 +1,4 @@
-"""Figures that a cluster test measures, printed together before the closing line."""
+"""Figures that tests measure, printed together before the closing line."""
 
 from collections import Counter
 from collections.abc import Callable

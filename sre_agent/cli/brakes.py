@@ -1,0 +1,165 @@
+"""`sre-agent pause`, `resume` and `status`: a person's stop and go, and what holds the agent back right now."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from sre_agent.status import Status
+    from sre_agent.store import Pause
+
+PAUSE_EPILOG = """\b
+Examples:
+  sre-agent pause --reason "database upgrade" --until 2h
+  sre-agent pause --until 2026-11-23T06:00"""
+RESUME_EPILOG = "Example:  sre-agent resume"
+STATUS_EPILOG = """\b
+Examples:
+  sre-agent status
+  sre-agent status --json | jq '.brakes[] | select(.on)'"""
+
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document.")]
+
+
+def pause(
+    reason: Annotated[str | None, typer.Option(help="Why; it is told with every change held back.")] = None,
+    until: Annotated[
+        str | None, typer.Option(help="A date, a date and time, or for how long: 90m, 2h.", metavar="WHEN")
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Stop every change, until WHEN or until `resume`.
+
+    It holds for every process on this database, whatever its cluster. Within seconds nothing more is written, also by
+    runs that are under way; a drain stops evicting. Alerts are still taken in, and what would have been done is looked
+    at again afterwards.
+    """
+    import asyncio
+    from datetime import UTC, datetime
+
+    from sre_agent.cli.moments import parse_end
+    from sre_agent.cli.output import print_json
+    from sre_agent.status import pause_json
+    from sre_agent.times import moment_text
+
+    now = datetime.now(UTC)
+    end = None if until is None else parse_end(until, option="--until", now=now)
+    standing = asyncio.run(_pause(reason, end, now))
+    if as_json:
+        print_json({"pause": pause_json(standing)})
+    else:
+        ends = "sre-agent resume" if standing.until is None else f"{moment_text(standing.until)} or sre-agent resume"
+        typer.echo(f"paused: nothing is changed until {ends}")
+    return 0
+
+
+def resume(as_json: AsJson = False) -> int:
+    """End every pause.
+
+    Runs that were put off because of one look again now.
+    """
+    import asyncio
+
+    from sre_agent.cli.output import print_json
+    from sre_agent.guards.brakes import pause_text
+    from sre_agent.redaction import redact_text
+    from sre_agent.status import pause_json
+
+    ended = asyncio.run(_resume())
+    if as_json:
+        print_json({"ended": [pause_json(entry) for entry in ended]})
+        return 0
+    for entry in ended:
+        typer.echo(f"ended: {redact_text(pause_text(entry))}")
+    typer.echo("resumed" if ended else "nobody had paused the agent")
+    return 0
+
+
+def status(as_json: AsJson = False) -> int:
+    """Show what holds changes back right now.
+
+    Each brake with its reason and end, and the runs that wait or run.
+    """
+    import asyncio
+
+    from sre_agent.cli.output import print_json
+    from sre_agent.status import status_json
+
+    found = asyncio.run(_status())
+    if as_json:
+        print_json(status_json(found))
+    else:
+        _print(found)
+    return 0
+
+
+async def _pause(reason: str | None, until: "datetime | None", now: "datetime") -> "Pause":
+    from sre_agent import agent
+    from sre_agent.cli.incidents import user
+    from sre_agent.cli.output import load_settings
+
+    async with agent.open_store(load_settings()) as store:
+        return await store.brakes.pause(by=user(), reason=reason, until=until, now=now)
+
+
+async def _resume() -> "Sequence[Pause]":
+    from datetime import UTC, datetime
+
+    from sre_agent import agent
+    from sre_agent.cli.incidents import user
+    from sre_agent.cli.output import load_settings
+
+    async with agent.open_store(load_settings()) as store:
+        return await store.brakes.resume(by=user(), now=datetime.now(UTC))
+
+
+async def _status() -> "Status":
+    from datetime import UTC, datetime
+
+    from sre_agent import agent
+    from sre_agent.cli.output import load_settings
+    from sre_agent.status import read_status
+
+    settings = load_settings()
+    runbooks, fault = agent.load_what_works(settings)
+    async with agent.open_store(settings) as store:
+        return await read_status(store, settings, runbooks, fault=fault, now=datetime.now(UTC))
+
+
+NAME_COLUMNS = 17
+
+
+def _print(found: "Status") -> None:
+    """One line for each brake, more where a reason is long; then the work."""
+    from sre_agent.cli.output import console
+    from sre_agent.cli.story import wrapped
+    from sre_agent.times import moment_text
+
+    out, work = console(), found.work
+
+    def line(name: str, what: str, *, style: str = "") -> None:
+        wrapped(out, what, first=f"{name:<{NAME_COLUMNS}}", rest=" " * NAME_COLUMNS, style=style)
+
+    line("mode", f"{found.mode}, cluster {found.cluster}")
+    for brake in found.brakes:
+        until = "" if brake.until is None else f"; until {moment_text(brake.until)}"
+        state = "ON" if brake.on else "off"
+        line(brake.name, f"{state}: {brake.what}{until}", style="bold red" if brake.on else "")
+    if found.runbooks_fault is not None:
+        line("runbooks", f"refused, older ones are used: {found.runbooks_fault}", style="bold red")
+    line("queued runs", _counted(work.queued, work.oldest_queued_at, found.at))
+    line("running runs", _counted(work.running, work.oldest_started_at, found.at))
+    line("last alert", "none yet" if work.last_alert_at is None else moment_text(work.last_alert_at))
+
+
+def _counted(number: int, oldest: "datetime | None", now: "datetime") -> str:
+    from datetime import timedelta
+
+    from sre_agent.times import duration_text
+
+    if oldest is None:
+        return str(number)
+    return f"{number}, the oldest for {duration_text(max(now - oldest, timedelta(0)))}"

@@ -1,0 +1,145 @@
+"""`sre-agent serve`: the server with its worker, from the first line it prints to the last run it lets finish."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    import signal
+    import socket
+    import ssl
+    from collections.abc import Sequence
+
+    from sre_agent.agent import Service
+    from sre_agent.settings import Settings
+    from sre_agent.web.access import Access
+
+EPILOG = """\b
+Examples:
+  sre-agent serve
+  sre-agent serve --port 9000 --context staging
+  SRE_AGENT_WEBHOOK_TOKEN=... SRE_AGENT_API_TOKEN=... \\
+    sre-agent serve --host 0.0.0.0"""
+
+
+SWITCH_SECONDS = 0.001
+"""How long a thread that prepares a large body lets the event loop wait each time."""
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Listen there; default: SRE_AGENT_LISTEN.", metavar="HOST")] = None,
+    port: Annotated[int | None, typer.Option(help="The port; 0 takes a free one.", min=0, max=65535)] = None,
+    context: Annotated[str | None, typer.Option(help="The kubeconfig's context.", metavar="NAME")] = None,
+    no_migrate: Annotated[
+        bool, typer.Option("--no-migrate", help="Refuse to start on an old schema instead of migrating it.")
+    ] = False,
+    no_worker: Annotated[
+        bool, typer.Option("--no-worker", help="Take alerts in; leave the runs to other processes.")
+    ] = False,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Beyond loopback, leave open what no credential is set for.")
+    ] = False,
+) -> int:
+    """Take alerts from Alertmanager, run their runbooks.
+
+    The API answers there, too: GET /openapi.json describes it. SIGTERM and ctrl-C end it: nothing new is taken in,
+    steps that are under way finish.
+    """
+    import asyncio
+    from dataclasses import replace
+
+    from sre_agent import agent
+    from sre_agent.cli.output import load_settings
+    from sre_agent.cli.serving import INTERRUPTED
+    from sre_agent.web.access import Access
+    from sre_agent.web.listening import bound, only_loopback, tls_of
+
+    settings = load_settings(usual_level="INFO")
+    agent.check_settings(settings)
+    agent.require_shared_database(settings)
+    address = settings.listen
+    address = replace(address, host=host or address.host, port=address.port if port is None else port)
+    tls = tls_of(settings)
+    with bound(address) as sockets:
+        access = Access.of(settings, loopback=only_loopback(sockets), insecure=insecure)
+        access.require_some_key()
+        serving = _serve(settings, sockets, tls, access, context, migrating=not no_migrate, works=not no_worker)
+        ended_by = asyncio.run(serving)
+    return INTERRUPTED if ended_by.name == "SIGINT" else 0
+
+
+async def _serve(
+    settings: "Settings",
+    sockets: "Sequence[socket.socket]",
+    tls: "ssl.SSLContext | None",
+    access: "Access",
+    context: str | None,
+    *,
+    migrating: bool,
+    works: bool,
+) -> "signal.Signals":
+    """Serves until a signal comes, and returns it."""
+    import asyncio
+    import gc
+    import sys
+
+    from sre_agent import agent
+    from sre_agent.cli.serving import execute_runs, first_signal, missing_for_runs, now, opened_cluster
+    from sre_agent.incident import Origin
+    from sre_agent.intake import Sender
+    from sre_agent.reception import Reception
+    from sre_agent.run import Mode
+    from sre_agent.web.app import make_app
+    from sre_agent.web.counting import count_run
+    from sre_agent.web.listening import listening
+    from sre_agent.web.site import SITE
+
+    shelf = agent.open_shelf(settings, now)
+    async with (
+        opened_cluster(context) as opened,
+        agent.open_service(
+            settings, runbooks=lambda: shelf.current, cluster=opened.cluster, place=opened.place, migrating=migrating
+        ) as service,
+    ):
+        reception = Reception(
+            service.store,
+            sender=Sender(origin=Origin.LIVE, scope="live", mode=Mode(settings.agent_mode)),
+            runbooks=service.runbooks,
+            settings=settings,
+            clock=now,
+        )
+        app = make_app(service, reception, access=access, runbooks_fault=lambda: shelf.fault)
+        stopping = app[SITE].stopping
+        watching, first = asyncio.create_task(shelf.watch()), first_signal(stopping)
+        try:
+            # What was made to start is never garbage: looking through it would hold a request up for a while.
+            gc.freeze()
+            sys.setswitchinterval(SWITCH_SECONDS)
+            async with listening(app, sockets, tls):
+                missing = [*await missing_for_runs(settings, opened), *access.open_or_shut()]
+                _tell(service, sockets, missing, secure=tls is not None, works=works)
+                if works:
+                    await execute_runs(service, stopping, finished=count_run)
+                return await first
+        finally:
+            watching.cancel()
+
+
+def _tell(
+    service: "Service", sockets: "Sequence[socket.socket]", missing: list[str], *, secure: bool, works: bool
+) -> None:
+    from sre_agent.cli.serving import stored_in, tell
+    from sre_agent.web.listening import place_of
+
+    scheme = "https" if secure else "http"
+    settings = service.settings
+    facts = {
+        "listening": ", ".join(f"{scheme}://{place_of(listener)}" for listener in sockets),
+        "database": stored_in(settings),
+        "cluster": service.place,
+        "mode": settings.agent_mode,
+        "planner": "scripted",
+        "runbooks": str(len(service.runbooks().by_id)),
+        "worker": f"{settings.concurrency} runs at a time" if works else "none here",
+    }
+    tell("server", facts, missing)

@@ -1,0 +1,198 @@
+"""Whether the agent may act right now: each brake with its state, reason and end, and the work under way.
+
+Read by `sre-agent status`, and by whatever else shows it. Reads the database only, so it says of the cluster what the
+processes that act last said of it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sre_agent.facts import WRITES_WINDOW, limits
+from sre_agent.guards.brakes import (
+    CALM,
+    LEAST_REQUESTS,
+    SOON,
+    TROUBLE_LOOK,
+    drained_until,
+    pause_text,
+    paused_until,
+    too_many_errors,
+    writes_counted,
+    writes_until,
+)
+from sre_agent.redaction import redact
+from sre_agent.runbook import Runbooks
+from sre_agent.settings import Settings
+from sre_agent.store import BrakeState, Store
+from sre_agent.store.brake_rows import Episode, Pause, WorkUnderWay
+from sre_agent.times import duration_text, moment_text
+from sre_agent.tools.registry import actionable
+from sre_agent.views import moment_json
+
+LIVE = "live"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BrakeStatus:
+    """One brake. `on`: it holds changes back now; `until` is its end, None where nobody knows or it is off."""
+
+    name: str
+    on: bool
+    what: str
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Status:
+    """Everything at one moment. `runbooks_fault` is what is wrong with the user's runbooks as they are now."""
+
+    at: datetime
+    mode: str
+    cluster: str
+    brakes: tuple[BrakeStatus, ...]
+    pauses: tuple[Pause, ...]
+    work: WorkUnderWay
+    runbooks_fault: str | None = None
+
+    @property
+    def held(self) -> bool:
+        """Whether some brake holds back changes everywhere."""
+        return any(brake.on for brake in self.brakes)
+
+
+async def read_status(
+    store: Store, settings: Settings, runbooks: Runbooks, *, now: datetime, fault: str | None = None
+) -> Status:
+    """`fault` is why the user's runbooks as they are now are not among `runbooks`. Raises Unreachable."""
+    state = await store.brakes.state(
+        scope=LIVE, cluster=settings.cluster, limits=limits(settings, actionable(runbooks)), now=now
+    )
+    episodes = {episode.rule: episode for episode in await store.brakes.episodes(cluster=settings.cluster)}
+    look = _Look(state=state, settings=settings, episodes=episodes, now=now)
+    return Status(
+        at=now,
+        mode=settings.agent_mode,
+        cluster=settings.cluster,
+        brakes=tuple(said(look) for said in _BRAKES),
+        pauses=state.pauses,
+        work=await store.brakes.work(),
+        runbooks_fault=fault,
+    )
+
+
+def status_json(status: Status) -> dict[str, Any]:
+    """{at, mode, cluster, held, brakes, pauses, queued, running, ...}: what `status --json` prints."""
+    work = status.work
+    shown: dict[str, Any] = redact(
+        {
+            "at": moment_json(status.at),
+            "mode": status.mode,
+            "cluster": status.cluster,
+            "held": status.held,
+            "brakes": [
+                {"name": brake.name, "on": brake.on, "what": brake.what, "until": moment_json(brake.until)}
+                for brake in status.brakes
+            ],
+            "pauses": [pause_json(pause) for pause in status.pauses],
+            "queued": work.queued,
+            "oldest_queued_at": moment_json(work.oldest_queued_at),
+            "running": work.running,
+            "oldest_running_at": moment_json(work.oldest_started_at),
+            "last_alert_at": moment_json(work.last_alert_at),
+            "runbooks_fault": status.runbooks_fault,
+        }
+    )
+    return shown
+
+
+def pause_json(pause: Pause) -> dict[str, Any]:
+    """{id, since, until, by, reason}."""
+    return {
+        "id": pause.id,
+        "since": moment_json(pause.since),
+        "until": moment_json(pause.until),
+        "by": pause.by,
+        "reason": pause.reason,
+    }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Look:
+    """What the brakes are told from. `episodes` by rule."""
+
+    state: BrakeState
+    settings: Settings
+    episodes: Mapping[str, Episode]
+    now: datetime
+
+
+def _stop(look: _Look) -> BrakeStatus:
+    what = "SRE_AGENT_STOP is on here" if look.settings.stop else "SRE_AGENT_STOP is off here"
+    return BrakeStatus(name="kill-switch", on=look.settings.stop, what=what)
+
+
+def _pause(look: _Look) -> BrakeStatus:
+    if not look.state.pauses:
+        return BrakeStatus(name="pause", on=False, what="nobody paused the agent")
+    said = "; ".join(map(pause_text, look.state.pauses))
+    return BrakeStatus(name="pause", on=True, what=said, until=paused_until(look.state.pauses))
+
+
+def _storm(look: _Look) -> BrakeStatus:
+    window, until = duration_text(look.settings.storm_window), look.state.storm_until
+    if until is None or until <= look.now:
+        what = f"not more than {look.settings.storm} new incidents began within {window}"
+        return BrakeStatus(name="storm", on=False, what=what if look.settings.storm_window else "switched off")
+    what = f"more than {look.settings.storm} new incidents began within {window}"
+    return BrakeStatus(name="storm", on=True, what=what + _told(look, "storm"), until=until)
+
+
+def _nodes(look: _Look) -> BrakeStatus:
+    """Only who looks at the cluster knows: what the last run that met it said."""
+    met = look.episodes.get("nodes-not-ready")
+    if met is None or met.seen_at <= look.now - TROUBLE_LOOK - SOON:
+        what = f"no run met it within {duration_text(TROUBLE_LOOK)}"
+        return BrakeStatus(name="nodes-not-ready", on=False, what=what)
+    what = f"met {moment_text(met.seen_at)}: more than {look.settings.nodes_not_ready} % of the nodes"
+    return BrakeStatus(name="nodes-not-ready", on=True, what=what + _told(look, "nodes-not-ready"))
+
+
+def _api(look: _Look) -> BrakeStatus:
+    requests, errors = look.state.traffic.requests, look.state.traffic.errors
+    on = too_many_errors(look.state, look.settings)
+    what = f"{errors} of the last {requests} requests failed"
+    few = "" if requests >= LEAST_REQUESTS else ", too few to judge by"
+    return BrakeStatus(name="api-errors", on=on, what=what + (_told(look, "api-errors") if on else few))
+
+
+def _writes(look: _Look) -> BrakeStatus:
+    until = writes_until(look.state, look.settings, look.now)
+    made = len(writes_counted(look.state, look.now))
+    what = f"{made} of {look.settings.writes_per_10m} changes within {duration_text(WRITES_WINDOW)}"
+    return BrakeStatus(name="writes", on=until is not None, what=what, until=until)
+
+
+def _drains(look: _Look) -> BrakeStatus:
+    until = drained_until(look.state, look.settings, look.now)
+    what = f"{duration_text(look.settings.drain_pause)} between drains"
+    return BrakeStatus(name="drain-pause", on=until is not None, what=what, until=until)
+
+
+def _told(look: _Look, rule: str) -> str:
+    """Which incident told a person of a brake that is on."""
+    episode = look.episodes.get(rule)
+    fresh = episode is not None and episode.seen_at > look.now - CALM
+    return f"; incident {episode.incident_id} escalated" if episode is not None and fresh else ""
+
+
+_BRAKES: tuple[Callable[[_Look], BrakeStatus], ...] = (
+    _stop,
+    _pause,
+    _storm,
+    _nodes,
+    _api,
+    _writes,
+    _drains,
+)

@@ -1,0 +1,103 @@
+"""The API: read incidents, say a word about one, stop and go. What is shown is shaped by `views` and `status`."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from aiohttp import web
+
+from sre_agent import views
+from sre_agent.analysis import regenerate
+from sre_agent.log import get_logger
+from sre_agent.status import pause_json, read_status, status_json
+from sre_agent.store.book import Decision
+from sre_agent.web.body import SMALL, read_body, read_words
+from sre_agent.web.errors import dumps
+from sre_agent.web.parameters import end_asked, incident_id, page_asked
+from sre_agent.web.site import site_of
+
+BY = "an operator, by the API"
+"""Who decided, as the incident's event keeps it: a token says what one may do, not who one is."""
+
+log = get_logger(__name__)
+
+
+async def incidents(request: web.Request) -> web.Response:
+    """GET /api/incidents: a page of the list, newest update first."""
+    asked = page_asked(request.query, now=_now())
+    page = await site_of(request).service.store.book.page(
+        asked.filters, limit=asked.limit, cursor=asked.cursor, offset=asked.offset
+    )
+    listed = [views.incident_json(incident) for incident in page.incidents]
+    return _json({"incidents": listed, "next_cursor": page.next_cursor})
+
+
+async def incident(request: web.Request) -> web.Response:
+    """GET /api/incidents/{id}: one incident, its events, its newest analysis, similar ones of the past."""
+    return _json(await views.detail(site_of(request).service.store, incident_id(request)))
+
+
+async def regenerate_analysis(request: web.Request) -> web.Response:
+    """POST /api/incidents/{id}/regenerate-analysis: writes it anew, with all that was learned since."""
+    identifier = incident_id(request)
+    await read_body(request, SMALL)
+    written = await regenerate(site_of(request).service.store, identifier, now=_now())
+    return _json(
+        {
+            "incident_id": written.incident_id,
+            "event_id": written.event_id,
+            "analysis_markdown": written.markdown,
+        }
+    )
+
+
+async def suppress(request: web.Request) -> web.Response:
+    """POST /api/incidents/{id}/suppress: no run until it is resolved."""
+    identifier, words = incident_id(request), await read_words(request, "reason")
+    book = site_of(request).service.store.book
+    return _decided("suppress", await book.suppress(identifier, by=BY, reason=words.get("reason"), now=_now()))
+
+
+async def resolve(request: web.Request) -> web.Response:
+    """POST /api/incidents/{id}/resolve: it is over; the firing that is under way does not open it again."""
+    identifier, words = incident_id(request), await read_words(request, "reason")
+    book = site_of(request).service.store.book
+    return _decided("resolve", await book.resolve(identifier, by=BY, reason=words.get("reason"), now=_now()))
+
+
+async def status(request: web.Request) -> web.Response:
+    """GET /api/status: whether the agent may act right now, what holds it back, and the work under way."""
+    site = site_of(request)
+    found = await read_status(
+        site.service.store, site.service.settings, site.service.runbooks(), fault=site.runbooks_fault(), now=_now()
+    )
+    return _json(status_json(found))
+
+
+async def pause(request: web.Request) -> web.Response:
+    """POST /api/pause: no change is made any more, by any process, until its end or until `resume`."""
+    words, now = await read_words(request, "reason", "until"), _now()
+    until = end_asked(words["until"], "$.until", now) if "until" in words else None
+    made = await site_of(request).service.store.brakes.pause(by=BY, reason=words.get("reason"), until=until, now=now)
+    log.event("agent.paused", until=until, reason=made.reason)
+    return _json({"pause": pause_json(made)})
+
+
+async def resume(request: web.Request) -> web.Response:
+    """POST /api/resume: ends every pause."""
+    await read_body(request, SMALL)
+    ended = await site_of(request).service.store.brakes.resume(by=BY, now=_now())
+    log.event("agent.resumed", ended=len(ended))
+    return _json({"ended": [pause_json(entry) for entry in ended]})
+
+
+def _decided(what: str, decision: Decision) -> web.Response:
+    log.event("incident.decided", what=what, incident_id=decision.incident.id, changed=decision.changed)
+    return _json({"incident": views.incident_json(decision.incident), "changed": decision.changed})
+
+
+def _json(document: dict[str, Any]) -> web.Response:
+    return web.Response(text=dumps(document), content_type="application/json")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,159 @@
+"""The server's paths, and what every request passes before its handler: measured, in one shape, allowed.
+
+`make_app` is the only place that puts them together. Read `ROUTES` first.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from sre_agent import metrics
+from sre_agent.agent import Service
+from sre_agent.alert import MAX_BYTES
+from sre_agent.log import get_logger
+from sre_agent.reception import Reception
+from sre_agent.web import api, operations, webhook
+from sre_agent.web.access import Access, Need, refuse_other_sites
+from sre_agent.web.errors import Refused, answer, in_one_shape
+from sre_agent.web.health import Health
+from sre_agent.web.hub import Hub
+from sre_agent.web.site import SITE, Site, site_of
+from sre_agent.web.stream import stream
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Route:
+    """One path of the server, and who may ask for it."""
+
+    method: str
+    path: str
+    handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    need: Need
+
+
+def _route(
+    method: str, path: str, need: Need, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> Route:
+    return Route(method=method, path=path, handler=handler, need=need)
+
+
+ROUTES = (
+    _route("POST", "/alertmanager", Need.DELIVER, webhook.receive),
+    _route("GET", "/api/incidents", Need.READ, api.incidents),
+    _route("GET", "/api/incidents/{id}", Need.READ, api.incident),
+    _route("POST", "/api/incidents/{id}/regenerate-analysis", Need.ACT, api.regenerate_analysis),
+    _route("POST", "/api/incidents/{id}/suppress", Need.ACT, api.suppress),
+    _route("POST", "/api/incidents/{id}/resolve", Need.ACT, api.resolve),
+    _route("GET", "/api/status", Need.READ, api.status),
+    _route("POST", "/api/pause", Need.ACT, api.pause),
+    _route("POST", "/api/resume", Need.ACT, api.resume),
+    _route("GET", "/api/stream", Need.READ, stream),
+    _route("GET", "/livez", Need.NOTHING, operations.live),
+    _route("GET", "/healthz", Need.NOTHING, operations.ready),
+    _route("GET", "/metrics", Need.READ, operations.metrics),
+    _route("GET", "/openapi.json", Need.READ, operations.openapi),
+)
+NEEDS = {route.handler: route.need for route in ROUTES}
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+CANCEL_AGAIN_SECONDS = 0.2
+
+SERVER = "sre-agent"
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+"""Of every response: what comes from here is data, and nobody's frame, script or picture."""
+
+
+def make_app(
+    service: Service, reception: Reception, *, access: Access, runbooks_fault: Callable[[], str | None]
+) -> web.Application:
+    """The server of one process; `app[SITE].stopping` tells it to take nothing new in."""
+    app = web.Application(middlewares=[_measured, in_one_shape, _allowed], client_max_size=MAX_BYTES)
+    app[SITE] = Site(
+        service=service,
+        reception=reception,
+        access=access,
+        hub=Hub(service.store.changes),
+        health=Health(service.store),
+        runbooks_fault=runbooks_fault,
+    )
+    for route in ROUTES:
+        app.router.add_route(route.method, route.path, route.handler, expect_handler=_expected)
+        if route.method == "GET" and route.handler is not stream:
+            app.router.add_route("HEAD", route.path, route.handler)
+    app.on_response_prepare.append(_add_headers)
+    app.on_shutdown.append(_end_streams)
+    app.cleanup_ctx.append(_listening)
+    return app
+
+
+@web.middleware
+async def _measured(request: web.Request, handler: Handler) -> web.StreamResponse:
+    began, status = time.monotonic(), 499
+    try:
+        response = await handler(request)
+        status = response.status
+    finally:
+        resource = request.match_info.route.resource
+        path = "other" if resource is None else resource.canonical
+        method = request.method if request.method in METHODS else "other"
+        seconds = time.monotonic() - began
+        metrics.HTTP.observe(seconds, path)
+        metrics.ANSWERS.add(method, path, str(status))
+        log.debug("request.answered", method=method, path=path, status=status, milliseconds=round(seconds * 1000, 1))
+    return response
+
+
+@web.middleware
+async def _allowed(request: web.Request, handler: Handler) -> web.StreamResponse:
+    _check(request)
+    return await handler(request)
+
+
+def _check(request: web.Request) -> None:
+    """Who asks, and from where. What is not a path needs what reading needs, so that nobody learns which are."""
+    access = site_of(request).access
+    refuse_other_sites(request, access)
+    need = NEEDS.get(request.match_info.route.handler, Need.READ)
+    access.admit(request.headers.get("Authorization"), need)
+
+
+async def _expected(request: web.Request) -> web.StreamResponse | None:
+    """`Expect: 100-continue`: a body is asked for only where it will be read; the refusal itself comes later."""
+    if request.headers["Expect"].lower() != "100-continue":
+        return answer(Refused(417, "100-continue is the one expectation that is met here"))
+    with contextlib.suppress(Refused):
+        _check(request)
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # what was sent is no answer yet
+    return None
+
+
+async def _add_headers(_: web.Request, response: web.StreamResponse) -> None:
+    response.headers.extend({name: value for name, value in HEADERS.items() if name not in response.headers})
+    response.headers["Server"] = SERVER
+    response.headers.setdefault("Cache-Control", "no-store")
+
+
+async def _end_streams(app: web.Application) -> None:
+    app[SITE].hub.close()
+
+
+async def _listening(app: web.Application) -> AsyncIterator[None]:
+    listening = asyncio.create_task(app[SITE].hub.listen())
+    yield
+    while not listening.done():
+        listening.cancel()  # asyncio.wait_for of Python 3.11 loses one that comes together with what it waits for
+        await asyncio.wait({listening}, timeout=CANCEL_AGAIN_SECONDS)

@@ -1,0 +1,39 @@
+"""What every handler is given: the agent, who may ask, and whether the server is stopping."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from sre_agent.agent import Service
+from sre_agent.reception import Reception
+from sre_agent.web.access import Access
+from sre_agent.web.health import Health
+from sre_agent.web.hub import Hub
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Site:
+    """One serving process. `stopping` is set once: from then on nothing new is taken in.
+
+    `parsing` is held while a large body is parsed: several at once would take as long, and the event loop would wait
+    for all of them in turn. `runbooks_fault` says why the user's runbooks as they are now are not used; None where
+    they are.
+    """
+
+    service: Service
+    reception: Reception
+    access: Access
+    hub: Hub
+    health: Health
+    runbooks_fault: Callable[[], str | None]
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    parsing: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+SITE = web.AppKey("site", Site)
+
+
+def site_of(request: web.Request) -> Site:
+    return request.app[SITE]

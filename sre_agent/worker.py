@@ -1,0 +1,156 @@
+"""Takes queued runs and executes them, beside as many other workers as there are, in this process and elsewhere.
+
+Called by `serve` and `worker`. Protects one rule: whatever dies, a run is taken up again, by one worker at a time: a
+worker that lost a run (its attempt is not the newest any more) writes nothing for it.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sre_agent.agent import Service
+from sre_agent.alert import Alert, AlertStatus
+from sre_agent.errors import Unreachable
+from sre_agent.executor import Assignment, run_incident
+from sre_agent.jobs import SILENCE, JobWorker
+from sre_agent.log import get_logger
+from sre_agent.run import Mode, RunRecord
+from sre_agent.store import LostFence
+from sre_agent.store.run_queue import QueuedRun
+
+ROUND_SECONDS = 5.0
+"""How often a worker looks for what others left behind and for what has become due."""
+
+LOST_AFTER = timedelta(minutes=15)
+"""How long nobody may have touched a live run that no job stands for: a command line may be at work on it."""
+
+GRACE_SECONDS = 20.0
+"""How long a worker that is told to stop waits for the runs that are under way."""
+
+LETTING_GO_SECONDS = GRACE_SECONDS + 2.0
+PAUSE_SECONDS = 1.0
+
+log = get_logger(__name__)
+
+
+class RunWorker:
+    """One worker of this process. `finished` is told each run that ended here; `upkeep` is called once a minute."""
+
+    def __init__(
+        self,
+        service: Service,
+        *,
+        concurrency: int,
+        finished: Callable[[RunRecord], None] | None = None,
+        upkeep: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        self._service = service
+        self._concurrency = concurrency
+        self._finished = finished
+        self._upkeep = upkeep or _nothing
+
+    async def work(self, stop: asyncio.Event) -> None:
+        """Works until `stop` is set. A database that goes away is waited for."""
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            while not stop.is_set():
+                await self._until(stopping)
+                await asyncio.wait({stopping}, timeout=PAUSE_SECONDS)
+        finally:
+            stopping.cancel()
+
+    async def _until(self, stopping: "asyncio.Task[Any]") -> None:
+        """One life of the worker: until it is told to stop, or the database goes away under it."""
+        jobs = JobWorker(
+            self._service.database,
+            concurrency=self._concurrency,
+            grace=GRACE_SECONDS,
+            execute=self._execute,
+            upkeep=self._upkeep,
+        )
+        working = asyncio.create_task(jobs.work())
+        rounds = asyncio.create_task(self._rounds(jobs))
+        await asyncio.wait({working, rounds, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        for task, patience in ((rounds, PAUSE_SECONDS), (working, LETTING_GO_SECONDS if jobs.held else PAUSE_SECONDS)):
+            await _end(task, patience)
+            try:
+                task.result()
+            except asyncio.CancelledError:
+                pass
+            except Unreachable as error:
+                log.warning("worker.database_away", error=str(error))
+            except Exception:  # the worker's border: whatever ended this life, the next one begins
+                log.exception("worker.broke_off")
+
+    async def _rounds(self, jobs: JobWorker) -> None:
+        """What a worker does for all: frees what died with others, queues what is due and what was lost."""
+        queue = self._service.store.queue
+        while True:
+            freed = await queue.take_back(own=jobs.number, held=jobs.held, silence=SILENCE)
+            due = await queue.queue_due(now=_now())
+            lost = await queue.queue_lost(patience=LOST_AFTER)
+            if freed or due or lost:
+                log.event("worker.took_back", freed=freed, due=due, lost=lost)
+            await asyncio.sleep(ROUND_SECONDS)
+
+    async def _execute(self, run_id: UUID) -> None:
+        service = self._service
+        queued = await service.store.queue.queued(run_id)
+        if queued is None:
+            return
+        if queued.over and not queued.begun:
+            await service.store.queue.cancel(run_id, now=_now())
+            return
+        with contextlib.suppress(LostFence):  # it has ended, or somebody else has it
+            record = await run_incident(
+                _assignment(queued, Mode(service.settings.agent_mode)),
+                store=service.store,
+                cluster=service.cluster,
+                planner=service.planner,
+                runbooks=service.runbooks(),
+                settings=service.settings,
+                clock=_now,
+            )
+            if self._finished is not None:
+                self._finished(record)
+
+
+async def _end(task: "asyncio.Task[None]", patience: float) -> None:
+    """Cancels a task until it is over: on Python 3.11 a cancellation can be lost on its way through `wait_for`."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=patience)
+
+
+def _assignment(queued: QueuedRun, most: Mode) -> Assignment:
+    """The run, with the alert as its incident keeps it. It may have waited since AGENT_MODE was lowered to `most`."""
+    alert = Alert(
+        index=0,
+        status=AlertStatus.RESOLVED if queued.over else AlertStatus.FIRING,
+        labels=dict(queued.labels),
+        annotations=dict(queued.annotations),
+        starts_at=queued.starts_at,
+        ends_at=None,
+        fingerprint=queued.fingerprint,
+        generator_url="",
+        group_key=None,
+    )
+    return Assignment(
+        run_id=queued.run_id,
+        incident_id=queued.incident_id,
+        alert=alert,
+        scope=queued.scope,
+        mode=queued.mode if most is Mode.AUTO else most,
+        returns=True,
+    )
+
+
+async def _nothing() -> None:
+    """No upkeep."""
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
