@@ -162,7 +162,7 @@ REFUSED = [
     pytest.param([], 2, "say what to record", id="nothing"),
     pytest.param(["-n", DEMO, "--node", "n"], 2, "--namespace belongs to", id="a node in a namespace"),
     pytest.param(["-n", DEMO, "--workload", "app"], 2, "Deployment/NAME", id="a workload without its kind"),
-    pytest.param(["-n", DEMO, "--pod", "absent"], 2, "pod demo/absent is gone", id="a pod that is not there"),
+    pytest.param(["-n", DEMO, "--pod", "absent"], 2, "there is no pod demo/absent", id="a pod that is not there"),
     pytest.param(["--node", "absent"], 2, "there is no node absent", id="a node that is not there"),
     pytest.param(["--node", "worker-1", "--context", "other"], 3, "other", id="another context"),
 ]
