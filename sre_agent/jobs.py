@@ -6,17 +6,20 @@ Called by the worker. A job is made by the commit that queues its run (`take_in`
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from procrastinate import App, JobContext, PsycopgConnector, RetryStrategy
 from procrastinate.exceptions import ConnectorException
-from procrastinate.jobs import DeleteJobCondition
+from procrastinate.jobs import DeleteJobCondition, Job, Status
+from procrastinate.manager import JobManager
 from procrastinate.worker import Worker
 
 from sre_agent.errors import Unreachable
 from sre_agent.log import get_logger
 from sre_agent.store.connection import enter_jobs, open_jobs_pool, place
+from sre_agent.store.queries import query
 
 QUEUE = "runs"
 RUN = "run"
@@ -56,7 +59,9 @@ class JobWorker:
         self._execute = execute
         self._upkeep = upkeep
         self._held: set[int] = set()
-        self._app = App(connector=PsycopgConnector(configure=enter_jobs))
+        connector = PsycopgConnector(configure=enter_jobs)
+        self._app = App(connector=connector)
+        self._app.job_manager = OwnJobs(connector)
         # A run says itself how often it may be taken up, so its job waits again without end.
         again = RetryStrategy(wait=1)
         self._app.task(name=RUN, queue=QUEUE, pass_context=True, retry=again)(self._run)
@@ -115,3 +120,37 @@ class JobWorker:
             yield
         finally:
             self._held.discard(job)
+
+
+class OwnJobs(JobManager):
+    """Acknowledges a job only while it is its worker's: one that was taken back meanwhile is somebody else's by now.
+
+    What could not be acknowledged is found by whoever takes back jobs.
+    """
+
+    async def finish_job(self, job: Job, status: Status, delete_job: bool) -> None:
+        """The job has come to its end."""
+        await self._acknowledge("finish_own_job", job, status=status.value, delete_job=delete_job)
+
+    async def retry_job(
+        self,
+        job: Job,
+        retry_at: datetime | None = None,
+        priority: int | None = None,
+        queue: str | None = None,
+        lock: str | None = None,
+    ) -> None:
+        """The job waits again."""
+        again = retry_at or datetime.now(UTC)
+        await self._acknowledge("retry_own_job", job, retry_at=again, priority=priority, queue=queue, lock=lock)
+
+    async def _acknowledge(self, name: str, job: Job, **values: Any) -> None:
+        try:
+            own = await self.connector.execute_query_all_async(
+                query(name).decode(), job_id=job.id, worker_id=job.worker_id, **values
+            )
+        except ConnectorException as error:
+            log.warning("job.not_acknowledged", job=job.id, error=str(error.__cause__ or error))
+        else:
+            if not own:
+                log.warning("job.was_taken_back", job=job.id)

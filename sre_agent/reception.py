@@ -16,7 +16,8 @@ from sre_agent.intake import Admission, Sender, admitted, entry_for, ignored_by
 from sre_agent.redaction import redact, redact_text
 from sre_agent.runbook import Runbooks
 from sre_agent.settings import Settings
-from sre_agent.store import Store
+from sre_agent.store import Receipt, Store
+from sre_agent.store.values import json_text
 from sre_agent.store.webhooks import SealedBody, sealed, sealed_body
 
 SHARED_ALERTS = 2_000
@@ -27,6 +28,9 @@ PATIENCE_SECONDS = 30.0
 
 IN_THREAD = 16_000
 """A body with more characters is prepared in a thread, so that nobody waits for it on the event loop."""
+
+MANY_ALERTS = 200
+"""What became of more alerts is put into words in a thread, too."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,11 +92,11 @@ class Reception:
         runbooks, settings = self._runbooks(), self._settings
         taken, entries, kept = [], [], []
         for alert in payload.alerts:
-            kept.append(_kept_alert(alert))
+            kept.append(json_text(_kept_alert(alert)))
             if ignored_by(alert, settings) is None:
                 taken.append(alert)
                 entries.append(sealed(entry_for(alert, self._sender, runbooks, settings)))
-        body = sealed_body(entries, payload=_kept(payload, kept), alerts=len(kept), truncated=payload.truncated_alerts)
+        body = sealed_body(entries, payload=_kept(payload), alerts=kept, truncated=payload.truncated_alerts)
         return tuple(taken), body
 
     async def _commit_all(self) -> None:
@@ -118,15 +122,23 @@ class Reception:
         answers = await self._store.webhooks.take_in(
             [arrival.body for arrival in together], now=self._clock(), cooldown=self._settings.cooldown
         )
-        for arrival, receipts in zip(together, answers, strict=True):
-            found = iter(receipts)
-            admissions = []
-            for alert in arrival.alerts:
-                reason = ignored_by(alert, self._settings)
-                answer = None if reason is not None else next(found)
-                admissions.append(admitted(alert, reason, answer, self._settings))
+        for arrival, answer in zip(together, answers, strict=True):
+            if len(answer) > MANY_ALERTS:
+                admissions = await asyncio.to_thread(self._admissions, arrival, answer)
+            else:
+                admissions = self._admissions(arrival, answer)
             if not arrival.done.done():
                 arrival.done.set_result(admissions)
+
+    def _admissions(self, arrival: _Arrival, answers: Sequence[Receipt | int | None]) -> list[Admission]:
+        """What became of each alert of a body. `answers` are the store's, for those that are not ignored."""
+        found = iter(answers)
+        admissions = []
+        for alert in arrival.alerts:
+            reason = ignored_by(alert, self._settings)
+            answer = None if reason is not None else next(found)
+            admissions.append(admitted(alert, reason, answer, self._settings))
+        return admissions
 
 
 def _characters(payload: Payload) -> int:
@@ -149,13 +161,12 @@ def _settle(arrivals: Sequence[_Arrival], error: BaseException | None) -> None:
             arrival.done.set_exception(error)
 
 
-def _kept(payload: Payload, alerts: list[dict[str, Any]]) -> dict[str, Any]:
-    """What is kept of a body: all that was understood of it, and the place of what was not."""
+def _kept(payload: Payload) -> dict[str, Any]:
+    """What is kept of a body beside its alerts: all that was understood of it, and the place of what was not."""
     return {
         "receiver": redact_text(payload.receiver),
         "externalURL": redact_text(payload.external_url),
         "groupKey": None if payload.group_key is None else redact_text(payload.group_key),
-        "alerts": alerts,
         "rejected": [
             {"index": each.index, "path": redact_text(each.path), "reason": redact_text(each.reason)}
             for each in payload.rejected

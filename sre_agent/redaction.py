@@ -14,6 +14,7 @@ name of a secret.
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -44,6 +45,9 @@ def _members(mapping: Mapping[Any, Any]) -> Iterator[tuple[Any, Any]]:
     for key, value in mapping.items():
         if key == _LAST_APPLIED:
             continue
+        if isinstance(key, str) and isinstance(value, str) and not (secret_value and key == "value"):
+            yield _member(key, value)
+            continue
         shown = redact_text(key) if isinstance(key, str) else key
         if kind == "Secret" and key in {"data", "stringData"} and isinstance(value, Mapping):
             yield key, {item: _hidden("secret-data", held) for item, held in value.items()}
@@ -51,10 +55,17 @@ def _members(mapping: Mapping[Any, Any]) -> Iterator[tuple[Any, Any]]:
             yield key, [_secret(entry) for entry in value]
         elif key == "env" and isinstance(value, list | tuple):
             yield key, [_environment_entry(entry) for entry in value]
-        elif isinstance(value, str) and (is_secret_name(str(key)) or (secret_value and key == "value")):
+        elif isinstance(value, str) and (key == "value" or is_secret_name(str(key))):
             yield shown, _hidden("credential", value)
         else:
             yield shown, redact(value)
+
+
+@lru_cache(maxsize=4096)
+def _member(key: str, value: str) -> tuple[str, str]:
+    """A name and its text. Remembered, since the labels of an alert are kept in several places."""
+    hidden: str = _hidden("credential", value) if is_secret_name(key) else redact_text(value)
+    return redact_text(key), hidden
 
 
 def _secret(entry: Any) -> Any:
@@ -101,8 +112,13 @@ def redact_text(text: str) -> str:
     Remembered, since a run says the same names and reasons in its steps, its events and its end.
     """
     text = strip_control(text)
-    for pattern, replace in _RULES:
-        text = pattern.sub(replace, text)
+    found = _signs_in(text)
+    if not found:
+        return text
+    for rule in _RULES:
+        if not found.isdisjoint(rule.signs):
+            text = rule.pattern.sub(rule.replace, text)
+            found |= _signs_in(text)
     return text
 
 
@@ -124,6 +140,8 @@ def strip_control(text: str) -> str:
 
     Half a surrogate pair goes too: it is no character and cannot be stored.
     """
+    if text.isascii() and text.isprintable():
+        return text
     return _INVISIBLE.sub("", _ESCAPE_SEQUENCE.sub("", text))
 
 
@@ -141,17 +159,26 @@ def is_secret_name(name: str) -> bool:
     return _SECRET_KEY.search(name[-200:]) is not None
 
 
-_Rule = tuple[re.Pattern[str], Callable[[re.Match[str]], str]]
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Rule:
+    """What to look for and what to make of it. In every match stands one of `signs`, whatever its case.
+
+    Signs are looked for first, all texts together costing less than a rule: hardly any text has one.
+    """
+
+    signs: frozenset[str]
+    pattern: re.Pattern[str]
+    replace: Callable[[re.Match[str]], str]
 
 
-def _rule(kind: str, pattern: str) -> _Rule:
+def _rule(kind: str, pattern: str, *signs: str) -> _Rule:
     """Hides the group `secret` of every match."""
 
     def replace(match: re.Match[str]) -> str:
         start, end = (position - match.start() for position in match.span("secret"))
         return f"{match[0][:start]}{_hidden(kind, match['secret'])}{match[0][end:]}"
 
-    return re.compile(pattern, re.ASCII), replace
+    return _Rule(signs=frozenset(signs), pattern=re.compile(pattern, re.ASCII), replace=replace)
 
 
 _OF_A_SERVER = re.compile(
@@ -213,32 +240,61 @@ _KEY_FORMATS = "|".join(
         r"hf_[A-Za-z0-9]{30,}|npm_[A-Za-z0-9]{36}|hvs\.[\w-]{20,}|SG\.[\w-]{16,}\.[\w-]{16,}",
     )
 )
+_KEY_SIGNS = (
+    *("akia", "asia", "abia", "acca", "aiza", "ya29.", "gocspx-", "8q~", "ghp_", "gho_", "ghu_", "ghs_", "ghr_"),
+    *("github_pat_", "glpat-", "xox", "xapp-", "sk-", "k_live_", "k_test_", "hf_", "npm_", "hvs.", "sg."),
+)
 
 _KNOWN_SCHEME = r"(?i:bearer|basic|token|negotiate|apikey)"
 _HEADER = r"""(?i:authorization)(?:\\*["'])?[ \t]*[:=][ \t]*(?:\\*["'])?"""
+_NAME_SIGNS = ("pass", "pwd", "secret", "token", "key", "x-amz-signature")
 # The widest come first: a value that only holds a key somewhere is then hidden as a whole.
 _RULES: tuple[_Rule, ...] = (
     _rule(
         "pem",
         r"(?P<secret>-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
         r"(?:[^-]|-(?!----))*+(?:-----END [A-Z0-9 ]{0,60}-----)?)",
+        "-----begin ",
     ),
-    _rule("header", rf"""{_HEADER}{_KNOWN_SCHEME}[ \t]+(?P<secret>[^\s"'\\,;]+)"""),
-    _rule("header", rf"""{_HEADER}(?!{_KNOWN_SCHEME}\b)(?P<secret>[^\s"'\\][^"'\\\n]*)"""),
-    _rule("header", r"""\b(?i:(?:set-)?cookie):[ \t]*(?P<secret>[^\s"'\\][^"'\\\n]*)"""),
-    _rule("header", r"\b(?i:bearer)[ \t]+(?P<secret>(?=[\w.~+/=-]{0,400}?[0-9])[\w.~+/=-]{8,}|[\w.~+/=-]{20,})"),
-    _rule("header", r"\b(?i:basic)[ \t]+(?P<secret>(?=[A-Za-z0-9+/]{1,400}?[A-Z0-9=])[A-Za-z0-9+/]{8,}={0,2})"),
-    (re.compile(r"""(?<![A-Za-z0-9+.-])[A-Za-z0-9+.-]++://[^\s"'<>`]++"""), _hide_url_password),
-    _rule("credential", r"[?&]sig=(?P<secret>[\w%+/=-]{10,})"),
-    _rule("credential", r"""["']auth\\*["'][ \t]*:[ \t]*\\*["'](?P<secret>[A-Za-z0-9+/]{8,}={0,2})"""),
-    _rule("credential", rf"(?<![\w-])--[\w-]{{0,60}}?(?i:{_SENSITIVE_NAME})[ \t]+(?P<secret>[^\s-]\S*)"),
+    _rule("header", rf"""{_HEADER}{_KNOWN_SCHEME}[ \t]+(?P<secret>[^\s"'\\,;]+)""", "authorization"),
+    _rule("header", rf"""{_HEADER}(?!{_KNOWN_SCHEME}\b)(?P<secret>[^\s"'\\][^"'\\\n]*)""", "authorization"),
+    _rule("header", r"""\b(?i:(?:set-)?cookie):[ \t]*(?P<secret>[^\s"'\\][^"'\\\n]*)""", "cookie:"),
+    _rule(
+        "header",
+        r"\b(?i:bearer)[ \t]+(?P<secret>(?=[\w.~+/=-]{0,400}?[0-9])[\w.~+/=-]{8,}|[\w.~+/=-]{20,})",
+        "bearer",
+    ),
+    _rule(
+        "header",
+        r"\b(?i:basic)[ \t]+(?P<secret>(?=[A-Za-z0-9+/]{1,400}?[A-Z0-9=])[A-Za-z0-9+/]{8,}={0,2})",
+        "basic",
+    ),
+    _Rule(
+        signs=frozenset({"://"}),
+        pattern=re.compile(r"""(?<![A-Za-z0-9+.-])[A-Za-z0-9+.-]++://[^\s"'<>`]++"""),
+        replace=_hide_url_password,
+    ),
+    _rule("credential", r"[?&]sig=(?P<secret>[\w%+/=-]{10,})", "sig="),
+    _rule("credential", r"""["']auth\\*["'][ \t]*:[ \t]*\\*["'](?P<secret>[A-Za-z0-9+/]{8,}={0,2})""", "auth"),
+    _rule("credential", rf"(?<![\w-])--[\w-]{{0,60}}?(?i:{_SENSITIVE_NAME})[ \t]+(?P<secret>[^\s-]\S*)", "--"),
     _rule(
         "credential",
         rf"(?i:{_SENSITIVE_NAME}):[ \t]*[|>][-+0-9]{{0,2}}[ \t]*\n(?P<secret>[ \t]++[^\n]++(?:\n[ \t]++[^\n]++)*+)",
+        *_NAME_SIGNS,
     ),
-    _rule("credential", rf"<[\w.:-]{{0,60}}?(?i:{_SENSITIVE_NAME})(?:\s[^<>]{{0,200}})?>\s*+(?P<secret>[^<]++)</"),
-    (_ASSIGNMENT, _hide_assigned),
-    _rule("jwt", r"(?<![\w-])(?P<secret>eyJ[\w-]{5,}+\.[\w-]{5,}+(?:\.[\w-]*+){1,4})"),
-    _rule("key", r"hooks\.slack\.com/(?:services|workflows|triggers)/(?P<secret>[\w/]{10,})"),
-    _rule("key", rf"(?<![\w-])(?P<secret>{_KEY_FORMATS})"),
+    _rule(
+        "credential",
+        rf"<[\w.:-]{{0,60}}?(?i:{_SENSITIVE_NAME})(?:\s[^<>]{{0,200}})?>\s*+(?P<secret>[^<]++)</",
+        *_NAME_SIGNS,
+    ),
+    _Rule(signs=frozenset(_NAME_SIGNS), pattern=_ASSIGNMENT, replace=_hide_assigned),
+    _rule("jwt", r"(?<![\w-])(?P<secret>eyJ[\w-]{5,}+\.[\w-]{5,}+(?:\.[\w-]*+){1,4})", "eyj"),
+    _rule("key", r"hooks\.slack\.com/(?:services|workflows|triggers)/(?P<secret>[\w/]{10,})", "hooks.slack.com/"),
+    _rule("key", rf"(?<![\w-])(?P<secret>{_KEY_FORMATS})", *_KEY_SIGNS),
 )
+_SIGNS = tuple(frozenset[str]().union(*(rule.signs for rule in _RULES)))
+
+
+def _signs_in(text: str) -> set[str]:
+    lower = text.lower()
+    return {sign for sign in _SIGNS if sign in lower}

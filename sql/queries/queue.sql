@@ -25,6 +25,17 @@ update runs
  where id = %(run_id)s and status = 'queued'
 returning id;
 
+-- name: finish_own_job
+-- Only the worker that holds a job ends it; the row is locked, so that nobody takes it back in between.
+select own.id, procrastinate_finish_job_v1(own.id, %(status)s, %(delete_job)s)
+  from (select id from procrastinate_jobs
+         where id = %(job_id)s and worker_id = %(worker_id)s and status = 'doing' for update) as own;
+
+-- name: retry_own_job
+select own.id, procrastinate_retry_job_v2(own.id, %(retry_at)s, %(priority)s, %(queue)s, %(lock)s)
+  from (select id from procrastinate_jobs
+         where id = %(job_id)s and worker_id = %(worker_id)s and status = 'doing' for update) as own;
+
 -- name: take_back_jobs
 select take_back_jobs(own => %(own)s, held => %(held)s, silence => %(silence)s) as jobs;
 

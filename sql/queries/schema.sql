@@ -34,7 +34,9 @@ select set_config('sre_agent.path', current_setting('search_path'), true), set_c
 select set_config('search_path', current_setting('sre_agent.path'), true);
 
 -- name: use_jobs
-select set_config('search_path', 'jobs', false);
+-- A job only says that a run is due. One that comes back after a crash of the server finds out from its run what is
+-- true, so nobody waits until the disk has it.
+select set_config('search_path', 'jobs', false), set_config('synchronous_commit', 'off', false);
 
 -- name: usable_extensions
 -- Installed already, or available to this user.

@@ -22,6 +22,10 @@ Examples:
     sre-agent serve --host 0.0.0.0"""
 
 
+SWITCH_SECONDS = 0.001
+"""How long a thread that prepares a large body lets the event loop wait each time."""
+
+
 def serve(
     host: Annotated[str | None, typer.Option(help="Listen there; default: SRE_AGENT_LISTEN.", metavar="HOST")] = None,
     port: Annotated[int | None, typer.Option(help="The port; 0 takes a free one.", min=0, max=65535)] = None,
@@ -76,6 +80,8 @@ async def _serve(
 ) -> "signal.Signals":
     """Serves until a signal comes, and returns it."""
     import asyncio
+    import gc
+    import sys
 
     from sre_agent import agent
     from sre_agent.cli.serving import execute_runs, first_signal, missing_for_runs, now, opened_cluster
@@ -106,6 +112,9 @@ async def _serve(
         stopping = app[SITE].stopping
         watching, first = asyncio.create_task(shelf.watch()), first_signal(stopping)
         try:
+            # What was made to start is never garbage: looking through it would hold a request up for a while.
+            gc.freeze()
+            sys.setswitchinterval(SWITCH_SECONDS)
             async with listening(app, sockets, tls):
                 missing = [*await missing_for_runs(settings, opened), *access.open_or_shut()]
                 _tell(service, sockets, missing, secure=tls is not None, works=works)

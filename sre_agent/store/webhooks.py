@@ -48,10 +48,14 @@ Entry = Firing | Over | Noted
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SealedBody:
-    """One body as it will be kept: JSON text without secrets. `entries` holds a text for each alert."""
+    """One body as it will be kept: JSON without secrets. `entries` has one for each of `alerts`, with commas between.
 
-    body: str
-    entries: tuple[str, ...]
+    Bytes already, because a large one is sent by the event loop, which has no time for more than that.
+    """
+
+    body: bytes
+    entries: bytes
+    alerts: int
 
 
 def sealed(entry: Entry) -> str:
@@ -59,10 +63,16 @@ def sealed(entry: Entry) -> str:
     return json_text(_entry(entry))
 
 
-def sealed_body(entries: Sequence[str], *, payload: dict[str, Any], alerts: int, truncated: int) -> SealedBody:
-    """A body and what its alerts do. `payload` is what is kept of it, without secrets already."""
-    body = json_text({"alerts": alerts, "truncated": truncated, "payload": payload})
-    return SealedBody(body=body, entries=tuple(entries))
+def sealed_body(
+    entries: Sequence[str], *, payload: dict[str, Any], alerts: Sequence[str], truncated: int
+) -> SealedBody:
+    """A body and what its alerts do. `payload` is what is kept of it, without secrets already; `alerts` are its alerts.
+
+    Put together from texts: to write a large one as a whole would hold up every other thread.
+    """
+    kept = f'{json_text(payload)[:-1]}, "alerts": [{",".join(alerts)}]}}'
+    body = f'{{"alerts": {len(alerts)}, "truncated": {truncated}, "payload": {kept}}}'
+    return SealedBody(body=body.encode(), entries=",".join(entries).encode(), alerts=len(entries))
 
 
 def _entry(entry: Entry) -> dict[str, Any]:
@@ -105,12 +115,12 @@ class Webhooks:
         rows = await self.database.rows(
             "take_in",
             bodies=_array([each.body for each in bodies]),
-            alerts=_array([entry for each in bodies for entry in each.entries]),
+            alerts=_array([each.entries for each in bodies if each.alerts]),
             now=now,
             cooldown=cooldown,
         )
         answers = iter([_answer(row) for row in rows])
-        return [[next(answers) for _ in each.entries] for each in bodies]
+        return [[next(answers) for _ in range(each.alerts)] for each in bodies]
 
 
 def _answer(row: Any) -> Receipt | int | None:
@@ -120,5 +130,5 @@ def _answer(row: Any) -> Receipt | int | None:
     return Receipt(incident_id=row["incident_id"], disposition=Disposition(row["disposition"]), run_id=row["run_id"])
 
 
-def _array(texts: Sequence[str]) -> Jsonb:
-    return Jsonb(f"[{','.join(texts)}]", dumps=str)
+def _array(parts: Sequence[bytes]) -> Jsonb:
+    return Jsonb(b"[%b]" % b",".join(parts), dumps=bytes)

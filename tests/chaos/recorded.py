@@ -1,7 +1,7 @@
 """`sre-agent` on a recorded cluster of many killed workloads. What it asks the cluster to change is a line in a file.
 
-Run as `python -m tests.chaos.recorded WRITES serve|worker …`; WRITES is the file. CHAOS_HURRIED shortens the time after
-which a silent worker counts as dead.
+Run as `python -m tests.chaos.recorded WRITES serve|worker …`; WRITES is the file. CHAOS_HURRIED shortens the times
+after which a silent worker counts as dead and a request that nobody answered for as never sent.
 """
 
 import asyncio
@@ -10,10 +10,11 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from sre_agent import resumption
 from sre_agent.cli import serving
 from sre_agent.cli.main import run
 from sre_agent.cluster.port import Write
@@ -106,6 +107,7 @@ def main(writes: str, *arguments: str) -> int:
     serving.opened_cluster = cluster
     if "CHAOS_HURRIED" in os.environ:
         hurry()
+        resumption.LATEST_ARRIVAL = timedelta(seconds=6)
     return run(list(arguments))
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import psycopg
@@ -10,6 +10,7 @@ import pytest
 
 from sre_agent.errors import Unreachable
 from sre_agent.store import Store
+from tests.conftest import copy_of
 from tests.serving.serving_builders import alert, body, node_alert, reception
 
 ROUNDS = 5
@@ -142,3 +143,46 @@ async def test_a_prune_removes_the_bodies_that_came_before_and_no_later_ones(sto
     assert await store.audit.prune(between, now=between) == found
     ((kept,),) = ask(database, "select payload from webhooks")
     assert [each["labels"]["pod"] for each in kept["alerts"]] == ["app-2"]
+
+
+@pytest.fixture
+def second_database(postgres: str, migrated_template: str) -> Iterator[str]:
+    yield from copy_of(postgres, migrated_template)
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_alerts_that_share_bodies_come_to_the_same_as_alerts_one_by_one(
+    store: Store, database: str, second_database: str, seed: int
+) -> None:
+    chance = random.Random(seed)
+    history = [
+        node_alert(status=chance.choice(("firing", "resolved")))
+        if chance.random() < 0.1
+        else alert(f"app-{chance.randrange(6)}", status=chance.choice(("firing", "firing", "resolved")))
+        for _ in range(80)
+    ]
+    alone, together = [], []
+    door = reception(store)
+    for each in history:
+        alone += await door.accept(body([each]))
+    async with Store.open(second_database) as other:
+        door, rest = reception(other), history
+        while rest:
+            taken = chance.randrange(1, 25)
+            together += await door.accept(body(rest[:taken]))
+            rest = rest[taken:]
+    assert [(each.opened, each.run_id is None) for each in together] == [
+        (each.opened, each.run_id is None) for each in alone
+    ]
+    story = (
+        "select i.dedup_key, i.status, i.suppressed_count, i.over_seq, array_agg(e.event_type order by e.seq), "
+        "row_number() over (partition by i.dedup_key order by i.id) "
+        "from incidents i join incident_events e on e.incident_id = i.id group by i.id order by 1, 6"
+    )
+    assert ask(second_database, story) == ask(database, story)
+    counts = "select alertname, incidents from alert_counts order by 1"
+    assert ask(second_database, counts) == ask(database, counts)
+    runs = "select i.dedup_key, r.status, count(*) from runs r join incidents i on i.id = r.incident_id group by 1, 2"
+    assert sorted(ask(second_database, runs)) == sorted(ask(database, runs))
+    for each in (database, second_database):
+        assert ask(each, "select * from chain_faults") == []

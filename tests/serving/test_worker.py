@@ -1,6 +1,8 @@
 """Queued runs and the workers that take them: at once, once, and again when a worker is gone."""
 
 import asyncio
+import socket
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -18,6 +20,7 @@ from sre_agent.run import RunRecord
 from sre_agent.store import Store
 from sre_agent.worker import RunWorker
 from tests.serving.serving_builders import EXAMPLE, alert, body, now, reception, service
+from tests.web.servers import until as eventually
 
 PATIENCE = 60.0
 
@@ -134,6 +137,49 @@ async def test_a_job_that_its_own_worker_does_not_know_of_is_freed(store: Store,
     assert await run_sql(database, "select status::text from jobs.procrastinate_jobs") == [("todo",)]
 
 
+@pytest.mark.parametrize("ends", ["well", "badly"])
+async def test_a_worker_does_not_acknowledge_a_job_that_is_another_ones_by_now(
+    store: Store, database: str, ends: str
+) -> None:
+    """It slept for too long: the job is at work elsewhere, or waits, and stands for the run."""
+    begun, woken = asyncio.Event(), asyncio.Event()
+
+    async def execute(run_id: UUID) -> None:
+        begun.set()
+        await woken.wait()
+        if ends == "badly":
+            raise Unreachable("the database")
+
+    async def nothing() -> None:
+        """No upkeep."""
+
+    sleeper = jobs.JobWorker(database, concurrency=1, grace=5, execute=execute, upkeep=nothing)
+    working = asyncio.create_task(sleeper.work())
+    await reception(store).accept(body([alert()]))
+    await asyncio.wait_for(begun.wait(), PATIENCE)
+    await run_sql(
+        database,
+        "with other as (insert into jobs.procrastinate_workers default values returning id) "
+        "update jobs.procrastinate_jobs set worker_id = other.id from other where args ? 'run_id'",
+    )
+    woken.set()
+    await until_let_go(sleeper)
+    working.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await working
+    held = "select status::text, worker_id is not null from jobs.procrastinate_jobs where args ? 'run_id'"
+    assert await run_sql(database, held) == [("doing", True)]
+
+
+async def until_let_go(worker: jobs.JobWorker) -> None:
+    """Waits until it is at work on nothing."""
+
+    async def let_go() -> bool:
+        return not worker.held
+
+    await eventually(let_go, seconds=PATIENCE)
+
+
 async def test_a_run_that_could_not_act_yet_is_followed_by_another_when_its_time_has_come(
     store: Store, database: str
 ) -> None:
@@ -200,6 +246,37 @@ async def accepted(store: Store, pod: str) -> None:
         else:
             return
     raise AssertionError("the store did not come back")
+
+
+async def stopped_while_it_connects(port: int) -> None:
+    """A worker's whole life, at a database that takes connections and says nothing."""
+
+    async def execute(run_id: UUID) -> None:
+        raise AssertionError("there is no run")
+
+    async def nothing() -> None:
+        """No upkeep."""
+
+    place = f"host=127.0.0.1 port={port} dbname=sre connect_timeout=600"
+    connecting = jobs.JobWorker(place, concurrency=1, grace=5, execute=execute, upkeep=nothing)
+    working = asyncio.create_task(connecting.work())
+
+    async def begun() -> bool:
+        return any(task.get_name().startswith("pool-") for task in asyncio.all_tasks())
+
+    await eventually(begun, seconds=PATIENCE)
+    working.cancel()
+    await asyncio.wait({working})
+
+
+def test_a_worker_that_is_told_to_stop_while_it_connects_does_not_hold_up_the_end_of_its_process() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        life = threading.Thread(
+            target=lambda: asyncio.run(stopped_while_it_connects(mute.getsockname()[1])), daemon=True
+        )
+        life.start()
+        life.join(PATIENCE / 2)
+        assert not life.is_alive()
 
 
 @pytest.mark.parametrize("told", [1, 3])

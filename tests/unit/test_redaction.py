@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from sre_agent import redaction
 from sre_agent.redaction import redact, redact_text, strip_control
 
 CANARY = "hunter2Canary9"
@@ -353,3 +354,20 @@ def test_time_grows_with_the_length_of_the_text_only(unit: str) -> None:
     began = time.process_time()
     redact_text(text)
     assert time.process_time() - began < 3.0
+
+
+FRAGMENTS = (
+    *("password", "PassWD", "db_pass", "pwd", "Secret", "token", "api-KEY", "X-Amz-Signature", "Authorization"),
+    *("Bearer ", "basic ", "cookie:", "Set-Cookie: ", "auth", "https://", "u:p@h", "--token ", "?sig=", "</", "<", ">"),
+    *("=", ": ", ":", '"', "'", "\\", "\n", " ", "|", "/", "{", "AKIAABCDEFGHIJKLMNOP", "eyJhbGciOi.J9abc.x-y", "hf_"),
+    *("ghp_", "sk-", "xoxb-", "npm_", "SG.", "A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7", "-----BEGIN RSA PRIVATE KEY-----"),
+    *("hooks.slack.com/services/", "T0123/B0123/abc", "K", "ſecret", "İ", "plain words"),
+)
+
+
+@given(st.lists(st.sampled_from(FRAGMENTS), max_size=12).map("".join))
+def test_looking_for_signs_first_finds_what_every_rule_would(text: str) -> None:
+    every_rule = strip_control(text)
+    for rule in redaction._RULES:
+        every_rule = rule.pattern.sub(rule.replace, every_rule)
+    assert redact_text(text) == every_rule
