@@ -44,10 +44,10 @@ async def test_every_machine_that_asks_is_answered(embedded: Path, monkeypatch: 
     with running(embedded / POSTGRES_DIRECTORY) as conninfo:
         await migrate(conninfo)
         async with served(conninfo, {}) as server:
-            assert (await server.deliver(payload(alert(pod="before")))).status == 200
+            assert (await server.deliver(payload(alert(pod="early")))).status == 200
             with frozen(conninfo):
                 async with asyncio.timeout(MOST_SECONDS):
-                    lost = await asyncio.gather(*(server.deliver(payload(alert(pod="lost"))) for _ in range(3)))
+                    lost = await asyncio.gather(*(server.deliver(payload(alert(pod="silent"))) for _ in range(3)))
                     assert [answer.status for answer in lost] == [503] * 3
                     assert "did not answer within" in lost[0].error["message"]
                     assert (await server.get("/healthz")).status == 503
@@ -56,8 +56,8 @@ async def test_every_machine_that_asks_is_answered(embedded: Path, monkeypatch: 
                     assert (metrics.status, "sre_agent_database_up 0.0" in metrics.body) == (200, True)
 
             async def taken() -> bool:
-                return (await server.deliver(payload(alert(pod="lost")))).status == 200
+                return (await server.deliver(payload(alert(pod="silent")))).status == 200
 
             await until(taken, seconds=30)
             pods = [entry["pod"] for entry in (await server.get("/api/incidents")).body["incidents"]]
-            assert (pods.count("before"), pods.count("lost")) == (1, 1)
+            assert (pods.count("early"), pods.count("silent")) == (1, 1)
