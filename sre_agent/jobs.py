@@ -59,6 +59,7 @@ class JobWorker:
         self._execute = execute
         self._upkeep = upkeep
         self._held: set[int] = set()
+        self._stopped = False
         self._app = App(connector=connector)
         self._app.job_manager = OwnJobs(connector)
         # A run says itself how often it may be taken up, so its job waits again without end.
@@ -99,11 +100,18 @@ class JobWorker:
         try:
             try:
                 await self._app.open_async()
-                await run()
+                if not self._stopped:
+                    await run()
             finally:
                 await self._app.close_async()  # what a cancelled opening began would hold up the end of the process
         except ConnectorException as error:
             raise Unreachable(f"the queue of runs ({self._place}): {error.__cause__ or error}") from error
+
+    def stop(self) -> None:
+        """Ends `work` where its cancellation is lost: `wait_for` drops one that meets the end of what it waits for."""
+        self._stopped = True
+        stop: Callable[[], None] = self._worker.stop
+        stop()
 
     async def _run(self, context: JobContext, *, run_id: str) -> None:
         with self._holding(context):

@@ -73,8 +73,13 @@ class RunWorker:
         working = asyncio.create_task(jobs.work())
         rounds = asyncio.create_task(self._rounds(jobs))
         await asyncio.wait({working, rounds, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        jobs.stop()
+        working.cancel()
+        while not rounds.done():  # again, because one cancellation may be lost
+            rounds.cancel()
+            await asyncio.wait({rounds}, timeout=PAUSE_SECONDS)
+        await asyncio.wait({working})
         for task in (rounds, working):
-            task.cancel()
             try:
                 await task
             except asyncio.CancelledError:
