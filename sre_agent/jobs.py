@@ -59,6 +59,7 @@ class JobWorker:
         self._execute = execute
         self._upkeep = upkeep
         self._held: set[int] = set()
+        self._stopped = False
         connector = PsycopgConnector(configure=enter_jobs)
         self._app = App(connector=connector)
         self._app.job_manager = OwnJobs(connector)
@@ -99,9 +100,16 @@ class JobWorker:
         run: Callable[[], Awaitable[None]] = self._worker.run
         try:
             async with open_jobs_pool(self._conninfo, max_size=CONNECTIONS) as pool, self._app.open_async(pool):
-                await run()
+                if not self._stopped:
+                    await run()
         except ConnectorException as error:
             raise Unreachable(f"the queue of runs ({self._place}): {error.__cause__ or error}") from error
+
+    def stop(self) -> None:
+        """Ends `work` where its cancellation is lost: `wait_for` drops one that meets the end of what it waits for."""
+        self._stopped = True
+        stop: Callable[[], None] = self._worker.stop
+        stop()
 
     async def _run(self, context: JobContext, *, run_id: str) -> None:
         with self._holding(context):

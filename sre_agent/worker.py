@@ -30,7 +30,6 @@ LOST_AFTER = timedelta(minutes=15)
 GRACE_SECONDS = 20.0
 """How long a worker that is told to stop waits for the runs that are under way."""
 
-LETTING_GO_SECONDS = GRACE_SECONDS + 2.0
 PAUSE_SECONDS = 1.0
 
 log = get_logger(__name__)
@@ -74,8 +73,13 @@ class RunWorker:
         working = asyncio.create_task(jobs.work())
         rounds = asyncio.create_task(self._rounds(jobs))
         await asyncio.wait({working, rounds, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        for task, patience in ((rounds, PAUSE_SECONDS), (working, LETTING_GO_SECONDS if jobs.held else PAUSE_SECONDS)):
-            await _end(task, patience)
+        jobs.stop()
+        working.cancel()
+        while not rounds.done():  # again, because one cancellation may be lost
+            rounds.cancel()
+            await asyncio.wait({rounds}, timeout=PAUSE_SECONDS)
+        await asyncio.wait({working})
+        for task in (rounds, working):
             try:
                 task.result()
             except asyncio.CancelledError:
@@ -116,13 +120,6 @@ class RunWorker:
             )
             if self._finished is not None:
                 self._finished(record)
-
-
-async def _end(task: "asyncio.Task[None]", patience: float) -> None:
-    """Cancels a task until it is over: on Python 3.11 a cancellation can be lost on its way through `wait_for`."""
-    while not task.done():
-        task.cancel()
-        await asyncio.wait({task}, timeout=patience)
 
 
 def _assignment(queued: QueuedRun, most: Mode) -> Assignment:

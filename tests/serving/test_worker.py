@@ -150,10 +150,7 @@ async def test_a_worker_does_not_acknowledge_a_job_that_is_another_ones_by_now(
         if ends == "badly":
             raise Unreachable("the database")
 
-    async def nothing() -> None:
-        """No upkeep."""
-
-    sleeper = jobs.JobWorker(database, concurrency=1, grace=5, execute=execute, upkeep=nothing)
+    sleeper = jobs.JobWorker(database, concurrency=1, grace=5, execute=execute, upkeep=no_upkeep)
     working = asyncio.create_task(sleeper.work())
     await reception(store).accept(body([alert()]))
     await asyncio.wait_for(begun.wait(), PATIENCE)
@@ -169,6 +166,14 @@ async def test_a_worker_does_not_acknowledge_a_job_that_is_another_ones_by_now(
         await working
     held = "select status::text, worker_id is not null from jobs.procrastinate_jobs where args ? 'run_id'"
     assert await run_sql(database, held) == [("doing", True)]
+
+
+async def no_run(run_id: UUID) -> None:
+    raise AssertionError("there is no run")
+
+
+async def no_upkeep() -> None:
+    """Nothing to do."""
 
 
 async def until_let_go(worker: jobs.JobWorker) -> None:
@@ -248,17 +253,27 @@ async def accepted(store: Store, pod: str) -> None:
     raise AssertionError("the store did not come back")
 
 
+@pytest.mark.parametrize("when", ["before it begins", "while it connects", "at work"])
+async def test_a_worker_that_is_stopped_ends_though_its_cancellation_was_lost(database: str, when: str) -> None:
+    idle = jobs.JobWorker(database, concurrency=1, grace=5, execute=no_run, upkeep=no_upkeep)
+    if when == "before it begins":
+        idle.stop()
+    working = asyncio.create_task(idle.work())
+    if when == "while it connects":
+        await asyncio.sleep(0)
+        idle.stop()
+    elif when == "at work":
+        await until(database, "select count(*) from jobs.procrastinate_workers", is_=[(1,)])
+        idle.stop()
+    await asyncio.wait_for(working, PATIENCE)
+    assert await run_sql(database, "select count(*) from jobs.procrastinate_workers") == [(0,)]
+
+
 async def stopped_while_it_connects(port: int) -> None:
     """A worker's whole life, at a database that takes connections and says nothing."""
 
-    async def execute(run_id: UUID) -> None:
-        raise AssertionError("there is no run")
-
-    async def nothing() -> None:
-        """No upkeep."""
-
     place = f"host=127.0.0.1 port={port} dbname=sre connect_timeout=600"
-    connecting = jobs.JobWorker(place, concurrency=1, grace=5, execute=execute, upkeep=nothing)
+    connecting = jobs.JobWorker(place, concurrency=1, grace=5, execute=no_run, upkeep=no_upkeep)
     working = asyncio.create_task(connecting.work())
 
     async def begun() -> bool:
