@@ -101,8 +101,8 @@ def asked(worker: Replica, writes: Path) -> list[dict[str, Any]]:
 
 def main(writes: str, *arguments: str) -> int:
     @asynccontextmanager
-    async def cluster(_context: str | None) -> AsyncIterator[tuple[NotedCluster, str]]:
-        yield NotedCluster(Path(writes)), "a recording"
+    async def cluster(_context: str | None) -> AsyncIterator[serving.OpenedCluster]:
+        yield serving.OpenedCluster(cluster=NotedCluster(Path(writes)), place="a recording")
 
     serving.opened_cluster = cluster
     if "CHAOS_HURRIED" in os.environ:
