@@ -19,7 +19,12 @@ from sre_agent.settings import load
 from sre_agent.store import Store
 from tests.executor.mortal import Death, Mortal
 
-HURRIED = {"SRE_AGENT_SETTLE": "0", "SRE_AGENT_EVIDENCE_BYTES": "0", "SRE_AGENT_COOLDOWN": "1m"}
+HURRIED = {
+    "AGENT_MODE": "auto",
+    "SRE_AGENT_SETTLE": "0",
+    "SRE_AGENT_EVIDENCE_BYTES": "0",
+    "SRE_AGENT_COOLDOWN": "1m",
+}
 SILENCE = timedelta(seconds=4)
 
 
