@@ -15,6 +15,8 @@ from tests.chaos.recorded import UNBRAKED, WORKLOADS, killed, recorded, written
 from tests.chaos.replicas import Replica, Sender, started
 from tests.web.servers import alert, payload
 
+pytestmark = pytest.mark.timeout(300)
+
 SHORT = pytest.param(30, 3, 5.0, 6.0, id="30 incidents")
 LONG = pytest.param(300, 26, 5.0, 40.0, id="300 incidents", marks=[pytest.mark.soak, pytest.mark.timeout(1200)])
 ENDS = "select status, count(*) from runs group by 1 order by 1"

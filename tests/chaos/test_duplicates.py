@@ -10,6 +10,8 @@ from tests.chaos.findings import all_ended, ask, assert_nothing_doubled_or_half
 from tests.chaos.replicas import Replica, Sender
 from tests.web.servers import alert, payload
 
+pytestmark = pytest.mark.timeout(300)
+
 AT_ONCE = 50
 FIRING = 50
 

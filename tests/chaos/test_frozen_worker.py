@@ -14,6 +14,8 @@ from tests.chaos.replicas import PROMISED_END, Replica, Sender, started
 from tests.serving.test_worker import until
 from tests.web.servers import alert, payload
 
+pytestmark = pytest.mark.timeout(300)
+
 TAKEN_OVER = "select count(*) from runs where attempt = 2 and deaths = 1 and status = 'succeeded'"
 SLOWLY = {"CHAOS_LINGER": "3"}
 """Long enough for whoever reads what was sent to stop the sender there."""

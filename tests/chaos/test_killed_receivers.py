@@ -14,6 +14,8 @@ from tests.chaos.monkey import held_up
 from tests.chaos.replicas import PATIENCE, Replica, Sender
 from tests.web.servers import alert, payload, until
 
+pytestmark = pytest.mark.timeout(300)
+
 BODIES = 10
 PASSED = 4
 """So many bodies pass the point before one of them meets the death there."""

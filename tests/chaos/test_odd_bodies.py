@@ -14,6 +14,8 @@ from tests.chaos.findings import ask, assert_nothing_half_stored, assert_nothing
 from tests.chaos.odd_bodies import BODIES
 from tests.chaos.replicas import PATIENCE, Replica
 
+pytestmark = pytest.mark.timeout(300)
+
 SOAK = pytest.param(100_000, marks=[pytest.mark.soak, pytest.mark.timeout(7200)])
 EXAMPLES = pytest.mark.parametrize("bodies", [2_000, SOAK], ids="{} bodies".format)
 RECEIVED = "select count(*) from incident_events where event_type = 'webhook_received'"

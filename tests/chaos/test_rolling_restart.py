@@ -14,6 +14,8 @@ from tests.chaos.recorded import WORKLOADS, killed, written
 from tests.chaos.replicas import PROMISED_END, Replica, Sender
 from tests.web.servers import alert, payload
 
+pytestmark = pytest.mark.timeout(300)
+
 PAUSE_SECONDS = 0.1
 """Between two alerts of the load."""
 

@@ -5,11 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import aiohttp
+import pytest
 
 from tests.chaos.findings import all_ended, ask, assert_nothing_doubled_or_half, assert_nothing_is_left_behind
 from tests.chaos.recorded import begins_to_write, killed, recorded, written
 from tests.chaos.replicas import PROMISED_END, Sender, started
 from tests.web.servers import payload
+
+pytestmark = pytest.mark.timeout(300)
 
 BY_THE_NEXT = "select attempt, deaths, status from runs"
 
