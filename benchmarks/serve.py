@@ -44,11 +44,13 @@ def main() -> int:
     parser.add_argument("--kubeconfig", help="a cluster for the runs to look at")
     parser.add_argument("--part", action="append", choices=PARTS, help="only this part of the table; may be repeated")
     arguments = parser.parse_args()
+    print(f"{os.cpu_count()} cores, load before {os.getloadavg()[0]:.1f}")
     print(f"{'figure':<70} {'measured':>16}  limit")
     with tempfile.TemporaryDirectory(prefix="sre-agent-bench-") as directory, ExitStack() as opened:
         bench = Bench(opened, Path(directory), arguments.seconds, arguments.kubeconfig)
         for part in arguments.part or PARTS:
             asyncio.run(getattr(bench, part.replace("-", "_"))())
+    print(f"load afterwards {os.getloadavg()[0]:.1f}")
     if FAILED:
         print(f"\nlost: {', '.join(FAILED)}")
     return 1 if FAILED else 0
@@ -97,8 +99,7 @@ class Server:
         self.process.wait(timeout=60)
 
     def cpu_seconds(self) -> float:
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return cpu_seconds(self.process.pid)
 
     def memory(self) -> float:
         """Resident memory in MB."""
@@ -169,10 +170,11 @@ class Bench:
             body, line, sent = next(bodies(STORM)), await Line.to(server.port), Traffic()
             silence = asyncio.create_task(longest_silence(server.port, lambda: bool(sent.statuses), PING))
             await asyncio.sleep(0.2)
-            began = time.perf_counter()
-            status = await line.post(body)
-            sent.add(status, time.perf_counter() - began, STORM)
-            row(f"{STORM} alerts in one body of {len(body) / 1e6:.1f} MB, until 200", sent.seconds[0], "s", below=2)
+            with told_cost(server, kept, sent):
+                began = time.perf_counter()
+                status = await line.post(body)
+                sent.add(status, time.perf_counter() - began, STORM)
+                row(f"{STORM} alerts in one body of {len(body) / 1e6:.1f} MB, until 200", sent.seconds[0], "s", below=2)
             row("… the event loop held meanwhile, at most", await silence * 1000, "ms", below=50)
             tell_lost("…", sent, kept)
 
@@ -182,18 +184,23 @@ class Bench:
         for connections, least in ((16, 0.3), (64, 0.45)):
             with Server(self._directory, __file__, "--parse-only") as parsing:
                 await warm_up(parsing)
-                base = await as_fast_as_it_goes(parsing.port, connections, 1, seconds)
+                base = Traffic()
+                await as_fast_as_it_goes(parsing.port, connections, 1, seconds, base)
             with self._serving("--no-worker") as (server, kept):
                 await warm_up(server)
-                sent = await as_fast_as_it_goes(server.port, connections, 1, seconds)
-                row(f"one-alert webhooks on {connections} connections, only parsed", base.rate, "/s")
-                row("… stored", sent.rate, "/s")
-                row("… stored, against only parsed", sent.rate / base.rate, "x", least=least)
+                sent = Traffic()
+                with told_cost(server, kept, sent):
+                    await as_fast_as_it_goes(server.port, connections, 1, seconds, sent)
+                    row(f"one-alert webhooks on {connections} connections, only parsed", base.rate, "/s")
+                    row("… stored", sent.rate, "/s")
+                    row("… stored, against only parsed", sent.rate / base.rate, "x", least=least)
                 tell_lost("…", sent, kept)
         with self._serving("--no-worker") as (server, kept):
             await warm_up(server)
-            sent = await as_fast_as_it_goes(server.port, 4, 100, seconds)
-            row("webhooks of 100 alerts on 4 connections", sent.rate, "alerts/s", least=3000)
+            sent = Traffic()
+            with told_cost(server, kept, sent):
+                await as_fast_as_it_goes(server.port, 4, 100, seconds, sent)
+                row("webhooks of 100 alerts on 4 connections", sent.rate, "alerts/s", least=3000)
             tell_lost("…", sent, kept)
 
     async def first_step(self) -> None:
@@ -230,9 +237,29 @@ class Kept:
     def do(self, statement: str) -> None:
         self._connection.execute(statement)
 
+    def cpu_seconds(self) -> float:
+        """Processor time of the connections that the server has to PostgreSQL."""
+        others = "select pid from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+        return sum(cpu_seconds(pid) for (pid,) in self._connection.execute(others).fetchall())
+
     def number(self, question: str) -> Any:
         (row,) = self._connection.execute(question).fetchall()
         return row[0]
+
+
+@contextmanager
+def told_cost(server: Server, kept: Kept, sent: Traffic) -> Iterator[None]:
+    """Prints the processor time of an alert, which a busy machine changes least."""
+    before = server.cpu_seconds(), kept.cpu_seconds()
+    yield
+    alerts = max(1, sent.alerts)
+    row("… processor time of an alert: server", 1000 * (server.cpu_seconds() - before[0]) / alerts, "ms")
+    row("… and PostgreSQL", 1000 * (kept.cpu_seconds() - before[1]) / alerts, "ms")
+
+
+def cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def tell_lost(name: str, sent: Traffic, kept: Kept) -> None:
@@ -269,7 +296,11 @@ async def delay(server: Server, kept: Kept) -> float:
 
 
 async def quiet(kept: Kept) -> None:
+    """Waits until no run waits or is at work."""
+    deadline = time.monotonic() + 60
     while kept.number("select count(*) from runs where finished_at is null"):
+        if time.monotonic() > deadline:
+            raise SystemExit("runs did not end within a minute")
         await asyncio.sleep(0.01)
 
 

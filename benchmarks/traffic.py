@@ -31,8 +31,8 @@ ALERT = {
     },
     "annotations": {
         "description": f"Container app of pod team-7/checkout-6f7c9d8b54-{NUMBER} was killed because it used more "
-        "memory than its limit allows. It was restarted 3 times within the last 10 minutes. If this happens under the "
-        "usual load the limit is too small; if memory grows for hours before it happens, the program leaks. Compare "
+        "memory than its limit allows. It was restarted 3 times within the last 10 minutes. If this happens under "
+        "the usual load the limit is too small; if memory grows for hours before it happens, the program leaks. See "
         "container_memory_working_set_bytes over a day with the limit before you raise it, and look at the releases of "
         "that day first.",
         "runbook_url": "https://runbooks.prometheus-operator.dev/runbooks/kubernetes/kubepodoomkilled",
@@ -140,9 +140,9 @@ async def at_rate(port: int, rate: float, seconds: float) -> Traffic:
     return traffic
 
 
-async def as_fast_as_it_goes(port: int, connections: int, alerts: int, seconds: float) -> Traffic:
+async def as_fast_as_it_goes(port: int, connections: int, alerts: int, seconds: float, traffic: Traffic) -> None:
     """Webhooks of so many alerts, on each connection the next one when the last is answered."""
-    traffic, source = Traffic(), bodies(alerts)
+    source = bodies(alerts)
     lines = [await Line.to(port) for _ in range(connections)]
     began = time.perf_counter()
 
@@ -153,7 +153,6 @@ async def as_fast_as_it_goes(port: int, connections: int, alerts: int, seconds: 
 
     await asyncio.gather(*(keep_busy(line) for line in lines))
     traffic.took = time.perf_counter() - began
-    return traffic
 
 
 async def longest_silence(port: int, until: Callable[[], bool], pause: float) -> float:
