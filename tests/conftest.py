@@ -1,6 +1,7 @@
 """What every test shares: an environment without the user's settings, one PostgreSQL, and databases on it."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +36,13 @@ USERS_SETTINGS = (
     "SRE_AGENT_WEBHOOK_TOKEN",
     "SRE_AGENT_WEBHOOK_USER",
 )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _interruptible() -> None:
+    """A shell's `&` makes what it starts ignore ctrl-C, and what that starts too: not the programs under test."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -26,6 +26,12 @@ PATIENCE = 60
 Start = Callable[..., "subprocess.Popen[str]"]
 
 
+def hears_signals() -> None:
+    """In the started process: what nohup or a shell's `&` made it ignore is heard again."""
+    for number in (signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @pytest.fixture
 def held(
     plane: ControlPlane, make_namespace: MakeNamespace, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -55,6 +61,7 @@ def held(
         process = subprocess.Popen(
             [COMMAND, "replay", str(payload), "--live", "--json", *arguments],
             env=os.environ,
+            preexec_fn=hears_signals,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
