@@ -320,6 +320,17 @@ async def test_an_intent_with_an_outcome_gets_no_leave(store: Store) -> None:
         await leave(store, run, action_id, NOW)
 
 
+@pytest.mark.parametrize("word", ["resolve", "suppress"])
+async def test_what_a_person_closed_or_muted_while_a_run_was_at_work_is_not_sent(store: Store, word: str) -> None:
+    run = await run_of(store)
+    action_id = await wants(store, run, patch(), NOW)
+    await leave(store, run, action_id, NOW)
+    await getattr(store.book, word)(run.incident_id, by="kim", reason=None, now=NOW)
+    with pytest.raises(Braked, match="before it was sent") as met:
+        await leave(store, run, action_id, NOW)
+    assert met.value.rule == "resolved"
+
+
 async def test_a_pause_does_not_hold_a_replay(store: Store) -> None:
     replay = await started(store, replayed("a"))
     action_id = await wants(store, replay, patch(), NOW, scope="a")

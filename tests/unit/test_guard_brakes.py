@@ -13,6 +13,7 @@ from sre_agent.guards.brakes import refused
 from sre_agent.run import Change, Judgement, Tells, Verdict
 from sre_agent.store import Braked, BrakeState, Pause, RecentWrite
 from sre_agent.store.brake_rows import braked_meanwhile
+from sre_agent.store.brakes import OVER
 from tests.unit.guard_cases import (
     HOURS,
     MINUTES,
@@ -282,3 +283,8 @@ def test_what_a_pause_left_undone_waits_for_its_end_and_for_the_rest_of_what_was
 ) -> None:
     found = refused(Braked("pause", "paused before it was sent", until), NOW, rest=30 * MINUTES)
     assert found.retry_at == looked_at
+
+
+def test_an_incident_that_is_over_leaves_nothing_to_do_and_nothing_to_wait_for() -> None:
+    found = refused(Braked(OVER, "the alert was resolved"), NOW)
+    assert (found.rule, found.verdict, found.retry_at, found.settled) == ("resolved", Verdict.REFUSE, None, True)
