@@ -34,10 +34,10 @@ def ask(question: str) -> bool:
 
     An event loop's own handler would only note it, and wait for the answer.
     """
-    sys.stderr.write(f"{question} [y/N] ")
-    sys.stderr.flush()
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
+        sys.stderr.write(f"{question} [y/N] ")
+        sys.stderr.flush()
         return sys.stdin.readline().strip().lower() in {"y", "yes"}
     finally:
         signal.signal(signal.SIGINT, handler)

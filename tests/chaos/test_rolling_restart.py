@@ -57,14 +57,17 @@ async def test_a_rolling_restart_under_load_loses_nothing_and_doubles_nothing(
 
 
 async def send_until(over: asyncio.Event, sender: Sender) -> list[str]:
-    """Sends alerts until it is over, every third one about a workload that the run changes; the pods of the others."""
+    """Sends alerts until it is over, every third one about a workload that the run changes; the pods of the others.
+
+    However soon it is over, every workload has had its alert.
+    """
     deliveries, sent = [], []
-    changing = iter(range(WORKLOADS))
+    changing = list(range(WORKLOADS))
     for number in itertools.count():
-        workload = next(changing, None) if number % 3 == 0 else None
+        if over.is_set() and not changing:
+            break
+        workload = changing.pop() if changing and number % 3 == 0 else None
         if workload is None:
-            if over.is_set():
-                break
             sent.append(f"app-{number}")
         told = alert(pod=f"app-{number}") if workload is None else killed(workload)
         deliveries.append(asyncio.create_task(sender.deliver(payload(told), first=number)))
