@@ -5,7 +5,7 @@ Called by every command that runs or shows something. Importing it does no work.
 
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -34,11 +34,18 @@ KUBECONFIG = Path("~/.kube/config")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Minds:
+    """Who proposes tool calls. With a language model it is asked, else everything is scripted."""
+
+    planner: Planner
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Agent:
     """What every run is given."""
 
     store: Store
-    planner: Planner
+    minds: Minds
     runbooks: Runbooks
     settings: Settings
 
@@ -51,7 +58,7 @@ class Service:
     """
 
     store: Store
-    planner: Planner
+    minds: Minds
     runbooks: Callable[[], Runbooks]
     cluster: Cluster
     place: str
@@ -84,8 +91,29 @@ def database(settings: Settings) -> Iterator[str]:
 @asynccontextmanager
 async def open_agent(settings: Settings, *, runbooks: Runbooks) -> AsyncIterator[Agent]:
     """Opens what a run is given. Raises Unreachable with what was tried."""
-    async with open_store(settings) as store:
-        yield Agent(store=store, planner=ScriptedPlanner(), runbooks=runbooks, settings=settings)
+    async with open_store(settings) as store, _open_minds(settings, store) as minds:
+        yield Agent(store=store, minds=minds, runbooks=runbooks, settings=settings)
+
+
+@asynccontextmanager
+async def _open_minds(settings: Settings, store: Store) -> AsyncIterator[Minds]:
+    """The language model, where one is set up and wanted. Raises BadInput for a prompt that cannot be used."""
+    if not asks_model(settings):
+        yield Minds(planner=ScriptedPlanner())
+        return
+    from sre_agent.llm.client import OpenAIModel
+    from sre_agent.llm.prompts import load_prompts
+    from sre_agent.planner.guided import GuidedPlanner
+
+    prompts = load_prompts(settings.prompts_dir)
+    async with aclosing(OpenAIModel(settings, store)) as model:
+        seconds = settings.llm_time_per_step.total_seconds()
+        yield Minds(planner=GuidedPlanner(model, prompts, seconds=seconds, hide_emails=settings.hide_emails))
+
+
+def asks_model(settings: Settings) -> bool:
+    """Whether a language model is asked: where one is set up, unless the settings say `scripted`."""
+    return settings.has_model and settings.planner != "scripted"
 
 
 @asynccontextmanager
@@ -98,10 +126,13 @@ async def open_service(
     """
     with database(settings) as conninfo:
         await _prepare(conninfo, migrating=migrating or settings.database_url is None)
-        async with Store.open(conninfo, max_size=SERVING_CONNECTIONS) as store:
+        async with (
+            Store.open(conninfo, max_size=SERVING_CONNECTIONS) as store,
+            _open_minds(settings, store) as minds,
+        ):
             yield Service(
                 store=store,
-                planner=ScriptedPlanner(),
+                minds=minds,
                 runbooks=runbooks,
                 cluster=cluster,
                 place=place,
@@ -163,7 +194,16 @@ def open_shelf(settings: Settings, clock: Callable[[], datetime]) -> RunbookShel
 
 
 def check_settings(settings: Settings) -> None:
-    """What settings alone cannot check: names that other rooms know. Raises BadInput."""
+    """What settings alone cannot check: names that other rooms know, files that are read later. Raises BadInput."""
+    if settings.planner == "llm" and not settings.has_model:
+        raise BadInput(
+            "the planner is llm (--planner, SRE_AGENT_PLANNER), but there is no model: set OPENAI_API_KEY, or "
+            "OPENAI_BASE_URL for a server that needs no key"
+        )
+    if asks_model(settings):
+        from sre_agent.llm.prompts import load_prompts
+
+        load_prompts(settings.prompts_dir)
     unknown = [tool for tool in settings.approve_tools if tool not in TOOLS]
     if unknown:
         raise BadInput(

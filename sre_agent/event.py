@@ -55,7 +55,7 @@ class Suppressed(Payload):
 
 
 class StepTaken(Payload):
-    """One step of the run, as `replay --json` prints it, with every judgement that was made."""
+    """One step of the run, as `replay --json` prints it, with every judgement, and what a model was asked for it."""
 
     step: str
     tool: str
@@ -65,6 +65,7 @@ class StepTaken(Payload):
     arguments: dict[str, Any] | None
     result: dict[str, Any] | None
     judgements: list[dict[str, Any]]
+    llm: dict[str, Any] | None = None
 
 
 class IntentRecorded(Payload):

@@ -21,6 +21,7 @@ from sre_agent.facts import Ground
 from sre_agent.guards.brakes import CALM
 from sre_agent.guards.stop import UNREAD_LOOK
 from sre_agent.kept_evidence import RunRecorder
+from sre_agent.llm.port import Allowance
 from sre_agent.log import get_logger
 from sre_agent.planner.port import Planner
 from sre_agent.remediation import remediate
@@ -73,6 +74,9 @@ async def run_incident(
         clock=recorder.clock,
         now=clock,
         recorder=recorder,
+        allowance=Allowance.begin(
+            assignment.run_id, assignment.incident_id, seconds=settings.llm_time_per_run.total_seconds()
+        ),
         no_cluster=cluster.why if isinstance(cluster, AbsentCluster) else None,
     )
     try:
@@ -142,9 +146,7 @@ async def _take_step(walk: Walk, step: Step, target: Target) -> StepRecord:
     if not gate.open:
         return records.closed(step, StepStatus.SKIPPED, gate=gate.text)
     context = walk.context(target)
-    proposal = await walk.planner.propose(step, context)
-    if proposal.trace is not None:
-        walk.llm_trace.append(proposal.trace)
+    proposal = await walk.planner.propose(step, context, walk.allowance)
     call = validate(proposal.call, step=step, target=target, tools=TOOLS)
     if isinstance(call, Rejected):
         record = records.closed(step, StepStatus.REFUSED, reason=call.reason)
@@ -154,7 +156,7 @@ async def _take_step(walk: Walk, step: Step, target: Target) -> StepRecord:
         except ClusterError as error:
             record = records.closed(step, StepStatus.FAILED, reason=f"{type(error).__name__}: {error}")
             walk.unread(error)
-    return replace(record, gate=gate.text or None)
+    return replace(record, gate=gate.text or None, llm=proposal.trace)
 
 
 async def _use_tool(walk: Walk, step: Step, call: ValidatedCall, context: ToolContext) -> StepRecord:
@@ -193,7 +195,7 @@ async def _finish(walk: Walk) -> RunRecord:
         status=RunStatus.RUNNING,
         steps=tuple(walk.steps),
         writes=tuple(walk.writes),
-        llm_trace=tuple(walk.llm_trace),
+        llm_trace=walk.llm_trace,
         barred=walk.barred,
     )
     record = await _conclude(walk, walked)

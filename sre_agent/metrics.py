@@ -8,7 +8,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 """Upper ends of the buckets of a timing."""
 
 
@@ -66,6 +66,24 @@ ANSWERS = Counter(
     meaning="Requests to this server, by what was answered.",
     labels=("method", "path", "status"),
 )
+LLM_CALLS = Counter(
+    name="sre_agent_llm_calls", meaning="Questions to the language model.", labels=("purpose", "result")
+)
+LLM_TOKENS = Counter(name="sre_agent_llm_tokens", meaning="Tokens of those questions and answers.", labels=("kind",))
+LLM_SECONDS = Timing(
+    name="sre_agent_llm_seconds", meaning="From a question to its answer or its failure.", labels=("purpose",)
+)
 
-COUNTERS: Sequence[Counter] = (ALERTS, REJECTED, TRUNCATED, INCIDENTS, RUNS, STEPS, VERDICTS, ANSWERS)
-TIMINGS: Sequence[Timing] = (CLUSTER, HTTP)
+COUNTERS: Sequence[Counter] = (
+    ALERTS,
+    REJECTED,
+    TRUNCATED,
+    INCIDENTS,
+    RUNS,
+    STEPS,
+    VERDICTS,
+    ANSWERS,
+    LLM_CALLS,
+    LLM_TOKENS,
+)
+TIMINGS: Sequence[Timing] = (CLUSTER, HTTP, LLM_SECONDS)

@@ -194,7 +194,7 @@ def new_action(step: str, change: Change) -> NewAction:
 
 
 def step_taken(record: StepRecord) -> Event:
-    return Event(payload=StepTaken(**step_json(record)))
+    return Event(payload=StepTaken(**step_json(record), llm=record.llm))
 
 
 def intent(change: Change) -> Event:

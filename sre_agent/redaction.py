@@ -105,6 +105,14 @@ def _hidden(kind: str, value: Any) -> Any:
 _NO_SECRETS = frozenset({"true", "false", "null", "none", "nil", "~", "<none>", "<nil>", "{}", "[]"})
 
 
+_EMAIL = re.compile(r"[\w.+-]{1,64}@(?:[\w-]{1,63}\.){1,8}[A-Za-z]{2,24}\b")
+
+
+def hide_emails(text: str) -> str:
+    """The text with a placeholder for every e-mail address."""
+    return _EMAIL.sub(lambda found: str(_hidden("email", found[0])), text)
+
+
 @lru_cache(maxsize=4096)
 def redact_text(text: str) -> str:
     """The text without control characters and without anything that looks like a secret.

@@ -212,7 +212,7 @@ async def play(
             ),
             store=agent.store,
             cluster=cluster,
-            planner=agent.planner,
+            planner=agent.minds.planner,
             runbooks=agent.runbooks,
             settings=settings,
             clock=part.clock or clock,

@@ -208,7 +208,10 @@ class ToolCall:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepRecord:
-    """What happened at one step. `gate` is the gate's text with its value, `result` the tool's output as JSON."""
+    """What happened at one step. `gate` is the gate's text with its value, `result` the tool's output as JSON.
+
+    `llm` is the trace of how a model came to the call, None where none was asked.
+    """
 
     step: str
     tool: str
@@ -219,6 +222,7 @@ class StepRecord:
     result: dict[str, Any] | None = None
     judgements: tuple[Judgement, ...] = ()
     change: Change | None = None
+    llm: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,6 +14,7 @@ from sre_agent.cluster.port import BARRIERS, PASSING, Clock, Cluster, ClusterErr
 from sre_agent.event import Event
 from sre_agent.facts import Ground, Past, PastBrakes
 from sre_agent.kept_evidence import RunRecorder
+from sre_agent.llm.port import Allowance
 from sre_agent.planner.port import Planner
 from sre_agent.routing import Route
 from sre_agent.run import Mode, StepRecord, StepStatus
@@ -59,12 +60,12 @@ class Walk:
     now: Clock
     """The clock for what is not decided upon: its readings are not recorded."""
     recorder: RunRecorder
+    allowance: Allowance
 
     target: Target | None = None
     around: Surroundings | None = None
     steps: list[StepRecord] = field(default_factory=list)
     writes: list[Write] = field(default_factory=list)
-    llm_trace: list[dict[str, Any]] = field(default_factory=list)
     unsaved: list[Event] = field(default_factory=list)
     error: str | None = None
     barred: bool = False
@@ -77,6 +78,11 @@ class Walk:
         """What each step said, for the gates behind it; None for a step that did not run."""
         ran = {StepStatus.DONE, StepStatus.PROPOSED}
         return {step.step: step.result if step.status in ran else None for step in self.steps}
+
+    @property
+    def llm_trace(self) -> tuple[dict[str, Any], ...]:
+        """What a model was asked at each step, and what it answered."""
+        return tuple(step.llm for step in self.steps if step.llm is not None)
 
     def unread(self, error: ClusterError) -> None:
         """Remembers what stood before a read: whether a person has to open the way, whether it passes by itself."""

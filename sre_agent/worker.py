@@ -113,7 +113,7 @@ class RunWorker:
                 _assignment(queued, Mode(service.settings.agent_mode)),
                 store=service.store,
                 cluster=service.cluster,
-                planner=service.planner,
+                planner=service.minds.planner,
                 runbooks=service.runbooks(),
                 settings=service.settings,
                 clock=_now,

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from sre_agent.cli.options import PlannerOption
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -41,6 +43,7 @@ def replay(
     mode: Annotated[
         Literal["recommend", "auto"] | None, typer.Option(help="Default: AGENT_MODE, else recommend.")
     ] = None,
+    planner: PlannerOption = None,
     runbooks: Annotated[Path | None, typer.Option(help="A directory with your own runbooks.")] = None,
     incident: Annotated[
         int | None,
@@ -60,6 +63,7 @@ def replay(
     then is printed too.
     """
     import asyncio
+    from dataclasses import replace
 
     from sre_agent import agent
     from sre_agent.cli.output import load_settings
@@ -70,6 +74,7 @@ def replay(
     from sre_agent.run import Mode
 
     settings = load_settings()
+    settings = replace(settings, planner=planner or settings.planner)
     agent.check_settings(settings)
     known = agent.load_runbooks(settings, runbooks)
     if incident is not None:

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sre_agent.cli.options import PlannerOption
+
 if TYPE_CHECKING:
     import signal
     import socket
@@ -30,6 +32,7 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Listen there; default: SRE_AGENT_LISTEN.", metavar="HOST")] = None,
     port: Annotated[int | None, typer.Option(help="The port; 0 takes a free one.", min=0, max=65535)] = None,
     context: Annotated[str | None, typer.Option(help="The kubeconfig's context.", metavar="NAME")] = None,
+    planner: PlannerOption = None,
     no_migrate: Annotated[
         bool, typer.Option("--no-migrate", help="Refuse to start on an old schema instead of migrating it.")
     ] = False,
@@ -55,6 +58,7 @@ def serve(
     from sre_agent.web.listening import bound, only_loopback, tls_of
 
     settings = load_settings(usual_level="INFO")
+    settings = replace(settings, planner=planner or settings.planner)
     agent.check_settings(settings)
     agent.require_shared_database(settings)
     address = settings.listen
@@ -138,7 +142,7 @@ def _tell(
         "database": stored_in(settings),
         "cluster": service.place,
         "mode": settings.agent_mode,
-        "planner": "scripted",
+        "planner": service.minds.planner.name,
         "runbooks": str(len(service.runbooks().by_id)),
         "worker": f"{settings.concurrency} runs at a time" if works else "none here",
     }

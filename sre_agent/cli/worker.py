@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sre_agent.cli.options import PlannerOption
+
 if TYPE_CHECKING:
     import signal
 
@@ -20,6 +22,7 @@ def worker(
         int | None, typer.Option(help="Runs at a time; default: SRE_AGENT_CONCURRENCY.", min=1, max=100)
     ] = None,
     context: Annotated[str | None, typer.Option(help="The kubeconfig's context.", metavar="NAME")] = None,
+    planner: PlannerOption = None,
 ) -> int:
     """Execute queued runs beside the servers.
 
@@ -34,6 +37,7 @@ def worker(
     from sre_agent.cli.serving import INTERRUPTED
 
     settings = load_settings(usual_level="INFO")
+    settings = replace(settings, planner=planner or settings.planner)
     agent.check_settings(settings)
     agent.require_shared_database(settings)
     settings = replace(settings, concurrency=concurrency or settings.concurrency)
@@ -59,6 +63,7 @@ async def _work(settings: "Settings", context: str | None) -> "signal.Signals":
         facts = {
             "database": stored_in(settings),
             "cluster": service.place,
+            "planner": service.minds.planner.name,
             "runbooks": str(len(shelf.current.by_id)),
             "worker": f"{settings.concurrency} runs at a time",
         }

@@ -4,9 +4,10 @@ Called by the executor for every step whose gate is open. A proposal is untruste
 any execution, whoever made it.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
+from sre_agent.llm.port import Allowance
 from sre_agent.run import ToolCall
 from sre_agent.runbook import Step
 from sre_agent.tools.types import ToolContext
@@ -17,7 +18,7 @@ class Proposal:
     """A proposed call. `trace` is what goes into the run's `llm_trace`; None where no model was asked."""
 
     call: ToolCall
-    trace: dict[str, Any] | None = field(default=None)
+    trace: dict[str, Any] | None = None
 
 
 class Planner(Protocol):
@@ -28,6 +29,9 @@ class Planner(Protocol):
         """`scripted` or the model's name."""
         ...
 
-    async def propose(self, step: Step, context: ToolContext) -> Proposal:
-        """The call for this step. Raises nothing for a model that answers badly: it falls back by itself."""
+    async def propose(self, step: Step, context: ToolContext, allowance: Allowance) -> Proposal:
+        """The call for this step; `allowance` is what its run may still ask a model.
+
+        Raises nothing for a model that answers badly: it falls back by itself.
+        """
         ...

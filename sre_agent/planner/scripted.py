@@ -1,5 +1,6 @@
 """The deterministic planner: the step's own tool with the bound target. The default where no model is set up."""
 
+from sre_agent.llm.port import Allowance
 from sre_agent.planner.port import Proposal
 from sre_agent.run import ToolCall
 from sre_agent.runbook import Step
@@ -13,6 +14,6 @@ class ScriptedPlanner:
 
     name = "scripted"
 
-    async def propose(self, step: Step, context: ToolContext) -> Proposal:
+    async def propose(self, step: Step, context: ToolContext, allowance: Allowance) -> Proposal:  # noqa: ARG002
         tool = TOOLS[step.tool]
         return Proposal(call=ToolCall(tool=tool.name, arguments=arguments_for(tool, context.target)))

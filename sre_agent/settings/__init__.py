@@ -56,6 +56,21 @@ class Settings:
     openai_api_key: str | None = field(repr=False)
     openai_base_url: str | None = field(repr=False)
     openai_model: str
+    planner: str | None
+    investigate: bool
+    llm_timeout: timedelta
+    llm_time_per_step: timedelta
+    llm_time_per_run: timedelta
+    llm_calls_per_run: int
+    llm_tokens_per_run: int
+    llm_tokens_per_day: int
+    llm_cost_per_day: float | None
+    llm_price_in: float | None
+    llm_price_out: float | None
+    llm_reasoning: str | None
+    llm_ca: Path | None
+    prompts_dir: Path | None
+    hide_emails: bool
     agent_mode: str
     cluster_name: str | None
     log_level: str
@@ -107,6 +122,11 @@ class Settings:
     evidence_bytes: int
     from_environment: frozenset[str] = frozenset()
     unknown: tuple[UnknownVariable, ...] = ()
+
+    @property
+    def has_model(self) -> bool:
+        """Whether a language model is set up: a key, or a server that may need none."""
+        return self.openai_api_key is not None or self.openai_base_url is not None
 
     @property
     def cluster(self) -> str:

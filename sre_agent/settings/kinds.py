@@ -80,6 +80,10 @@ def number(least: int, most: int) -> Kind:
     return Kind(allowed=f"a whole number from {least} to {most}", parse=parse)
 
 
+def _parse_money(text: str) -> float:
+    return float(text) if re.fullmatch(r"[0-9]{1,9}(?:\.[0-9]{1,6})?", text) else _refuse()
+
+
 def _matching(pattern: str, allowed: str, mask: Callable[[str], str] | None = None) -> Kind:
     return Kind(allowed=allowed, mask=mask, parse=lambda text: text if re.fullmatch(pattern, text) else _refuse())
 
@@ -176,6 +180,9 @@ ADDRESS = Kind(allowed="HOST:PORT, such as 127.0.0.1:8080 or [::]:8080", parse=_
 BASE_URL = Kind(allowed="an http:// or https:// URL without user and password", parse=_parse_base_url, mask=_mask_url)
 MODE = _choice("recommend", "auto")
 HELM = _choice("act", "recommend")
+PLANNER = _choice("scripted", "llm")
+EFFORT = _choice("minimal", "low", "medium", "high")
+MONEY = Kind(allowed="an amount such as 1.25", parse=_parse_money, write="{:g}".format)
 LEVEL = _choice("DEBUG", "INFO", "WARNING", "ERROR")
 TEXT = _matching(r"[^\x00-\x1f\x7f]+", "one line of text")
 USER = _matching(r"[^\x00-\x1f\x7f:]+", "a user name without a colon")

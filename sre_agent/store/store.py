@@ -26,6 +26,7 @@ from sre_agent.store.database import Database
 from sre_agent.store.event_json import as_json
 from sre_agent.store.evidence import EvidenceStore
 from sre_agent.store.history import History
+from sre_agent.store.llm_calls import LlmCalls
 from sre_agent.store.migrations import MigrationState, read_migrations, statuses
 from sre_agent.store.queries import query
 from sre_agent.store.recovery import WaitingNodes
@@ -73,6 +74,7 @@ class Store:
         self.webhooks = Webhooks(database=database)
         self.queue = RunQueue(database=database)
         self.nodes = WaitingNodes(database=database)
+        self.llm_calls = LlmCalls(database)
 
     @classmethod
     @asynccontextmanager

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import psycopg
 
-from sre_agent.agent import Agent, load_runbooks
+from sre_agent.agent import Agent, Minds, load_runbooks
 from sre_agent.alert import Alert, parse
 from sre_agent.cluster.port import (
     Cluster,
@@ -104,7 +104,7 @@ async def run_on(
         Assignment(run_id=run_id, incident_id=admission.incident_id, alert=alert, scope=scope, mode=Mode.AUTO),
         store=store,
         cluster=cluster or Faulty(),
-        planner=ScriptedPlanner(),
+        minds=Minds(planner=ScriptedPlanner()),
         runbooks=RUNBOOKS,
         settings=settings,
         clock=Ticking(now),

@@ -31,6 +31,7 @@ from sre_agent.event import EventType
 from sre_agent.executor import Assignment, run_incident
 from sre_agent.incident import Origin
 from sre_agent.intake import Sender, receive
+from sre_agent.llm.port import Allowance
 from sre_agent.objects import Object
 from sre_agent.planner.port import Proposal
 from sre_agent.planner.scripted import ScriptedPlanner
@@ -83,8 +84,8 @@ class Proposing:
     def __init__(self, **changed: Any) -> None:
         self.changed = changed
 
-    async def propose(self, step: Step, context: ToolContext) -> Proposal:
-        honest = (await ScriptedPlanner().propose(step, context)).call
+    async def propose(self, step: Step, context: ToolContext, allowance: Allowance) -> Proposal:
+        honest = (await ScriptedPlanner().propose(step, context, allowance)).call
         call = ToolCall(
             tool=self.changed.get("tool", honest.tool), arguments=honest.arguments | self.changed.get("arguments", {})
         )
@@ -248,9 +249,9 @@ async def test_a_run_that_was_taken_over_writes_nothing(store: Store) -> None:
     assignment = await queued(store, alert, now)
 
     class TakenOver(ScriptedPlanner):
-        async def propose(self, step: Step, context: ToolContext) -> Proposal:
+        async def propose(self, step: Step, context: ToolContext, allowance: Allowance) -> Proposal:
             await store.start_run(assignment.run_id, now=now)
-            return await super().propose(step, context)
+            return await super().propose(step, context, allowance)
 
     with pytest.raises(LostFence):
         await run_incident(

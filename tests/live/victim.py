@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from sre_agent import jobs, worker
-from sre_agent.agent import Service, load_runbooks
+from sre_agent.agent import Minds, Service, load_runbooks
 from sre_agent.cluster.live import open_cluster
 from sre_agent.planner.scripted import ScriptedPlanner
 from sre_agent.settings import load
@@ -56,7 +56,7 @@ async def work(database: str, death: Death, stop: asyncio.Event) -> None:
     async with Store.open(database) as store, open_cluster() as cluster:
         service = Service(
             store=store,
-            planner=ScriptedPlanner(),
+            minds=Minds(planner=ScriptedPlanner()),
             runbooks=lambda: runbooks,
             cluster=cluster,
             place="the test's",

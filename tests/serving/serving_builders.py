@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sre_agent.agent import Service, load_runbooks
+from sre_agent.agent import Minds, Service, load_runbooks
 from sre_agent.alert import Payload, parse
 from sre_agent.cluster.recording import load as load_recording
 from sre_agent.cluster.snapshot import SnapshotCluster
@@ -58,7 +58,7 @@ def service(store: Store, database: str) -> Service:
     """A service whose cluster is the recording of examples/oom-killed."""
     return Service(
         store=store,
-        planner=ScriptedPlanner(),
+        minds=Minds(planner=ScriptedPlanner()),
         runbooks=lambda: RUNBOOKS,
         cluster=SnapshotCluster(load_recording(EXAMPLE / "cluster.yaml")),
         place="a recording",

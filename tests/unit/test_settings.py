@@ -44,6 +44,21 @@ def test_an_empty_environment_gives_the_documented_defaults() -> None:
         openai_api_key=None,
         openai_base_url=None,
         openai_model="gpt-5.2",
+        planner=None,
+        investigate=False,
+        llm_timeout=timedelta(seconds=60),
+        llm_time_per_step=timedelta(seconds=90),
+        llm_time_per_run=timedelta(minutes=10),
+        llm_calls_per_run=25,
+        llm_tokens_per_run=100_000,
+        llm_tokens_per_day=5_000_000,
+        llm_cost_per_day=None,
+        llm_price_in=None,
+        llm_price_out=None,
+        llm_reasoning=None,
+        llm_ca=None,
+        prompts_dir=None,
+        hide_emails=False,
         agent_mode="recommend",
         cluster_name=None,
         log_level="INFO",
@@ -369,9 +384,9 @@ def test_what_is_described_can_be_given_back() -> None:
 
 
 def test_an_unknown_variable_is_told_with_the_name_it_resembles() -> None:
-    settings = loaded(SRE_AGENT_SETLE="5m", SRE_AGENT_BANANA="1", SRE_AGENTS_X="1", PATH="/bin")
+    settings = loaded(SRE_AGENT_SETLE="5m", SRE_AGENT_BQXJ="1", SRE_AGENTS_X="1", PATH="/bin")
     assert settings.unknown == (
-        UnknownVariable(name="SRE_AGENT_BANANA", nearest=None),
+        UnknownVariable(name="SRE_AGENT_BQXJ", nearest=None),
         UnknownVariable(name="SRE_AGENT_SETLE", nearest="SRE_AGENT_SETTLE"),
     )
 

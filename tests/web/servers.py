@@ -21,7 +21,7 @@ from typing import Any, Self
 import aiohttp
 from aiohttp import web
 
-from sre_agent.agent import Service, load_runbooks
+from sre_agent.agent import Minds, Service, load_runbooks
 from sre_agent.cluster.absent import WHERE_FROM, AbsentCluster
 from sre_agent.incident import Origin
 from sre_agent.intake import Sender
@@ -96,7 +96,7 @@ async def served(conninfo: str, environment: Mapping[str, str], *, loopback: boo
         async with Store.open(conninfo, max_size=8) as store:
             service = Service(
                 store=store,
-                planner=ScriptedPlanner(),
+                minds=Minds(planner=ScriptedPlanner()),
                 runbooks=lambda: runbooks,
                 cluster=AbsentCluster(WHERE_FROM),
                 place="none",
