@@ -104,7 +104,7 @@ async def run_on(
         Assignment(run_id=run_id, incident_id=admission.incident_id, alert=alert, scope=scope, mode=Mode.AUTO),
         store=store,
         cluster=cluster or Faulty(),
-        minds=Minds(planner=ScriptedPlanner()),
+        planner=ScriptedPlanner(),
         runbooks=RUNBOOKS,
         settings=settings,
         clock=Ticking(now),
@@ -121,7 +121,7 @@ async def played_again(store: Store, record: RunRecord) -> tuple[RunRecord, list
 async def play_once(store: Store, kept: KeptEvidence) -> tuple[RunRecord, list[str]]:
     settings = load_settings({"HOME": "/"})
     stored = read_back(kept, settings)
-    agent = Agent(store=store, planner=ScriptedPlanner(), runbooks=RUNBOOKS, settings=settings)
+    agent = Agent(store=store, minds=Minds(planner=ScriptedPlanner()), runbooks=RUNBOOKS, settings=settings)
     (found,) = [result async for result in play(part_of(stored), agent, stored.cluster, str(uuid4()), stored.mode)]
     assert isinstance(found, RunRecord)
     now = decision(found, runbook_sha256=RUNBOOKS[found.runbook_id].sha256)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from sre_agent.agent import Agent, load_runbooks
+from sre_agent.agent import Agent, Minds, load_runbooks
 from sre_agent.cluster.live import open_cluster
 from sre_agent.cluster.port import Cluster, Resource
 from sre_agent.objects import annotations, name, namespace
@@ -162,7 +162,9 @@ async def opened_agent(postgres: str, template: str) -> AsyncIterator[Agent]:
     """An agent on a database of its own, so that incidents and events have the same numbers each time."""
     with contextmanager(copy_of)(postgres, template) as conninfo:
         async with Store.open(conninfo) as store:
-            yield Agent(store=store, planner=ScriptedPlanner(), runbooks=load_runbooks(SETTINGS), settings=SETTINGS)
+            yield Agent(
+                store=store, minds=Minds(planner=ScriptedPlanner()), runbooks=load_runbooks(SETTINGS), settings=SETTINGS
+            )
 
 
 async def played_on_recordings(example: Path, mode: Mode, agent: Agent) -> Played:
