@@ -26,6 +26,7 @@ from sre_agent.tools.registry import TOOLS
 
 if TYPE_CHECKING:
     from sre_agent.cluster.live import LiveCluster
+    from sre_agent.investigation import Investigator
 
 POSTGRES_DIRECTORY = "postgres"
 SERVING_CONNECTIONS = 8
@@ -35,9 +36,13 @@ KUBECONFIG = Path("~/.kube/config")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Minds:
-    """Who proposes tool calls. With a language model it is asked, else everything is scripted."""
+    """Who proposes tool calls. With a language model it is asked, else everything is scripted.
+
+    `investigator` looks into alerts that no runbook covers, where that is wanted.
+    """
 
     planner: Planner
+    investigator: "Investigator | None" = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,14 +106,20 @@ async def _open_minds(settings: Settings, store: Store) -> AsyncIterator[Minds]:
     if not asks_model(settings):
         yield Minds(planner=ScriptedPlanner())
         return
+    from sre_agent.investigation import Investigator
     from sre_agent.llm.client import OpenAIModel
     from sre_agent.llm.prompts import load_prompts
     from sre_agent.planner.guided import GuidedPlanner
 
     prompts = load_prompts(settings.prompts_dir)
     async with aclosing(OpenAIModel(settings, store)) as model:
-        seconds = settings.llm_time_per_step.total_seconds()
-        yield Minds(planner=GuidedPlanner(model, prompts, seconds=seconds, hide_emails=settings.hide_emails))
+        seconds, hides = settings.llm_time_per_step.total_seconds(), settings.hide_emails
+        yield Minds(
+            planner=GuidedPlanner(model, prompts, seconds=seconds, hide_emails=hides),
+            investigator=Investigator(model, prompts, seconds=seconds, hide_emails=hides)
+            if settings.investigate
+            else None,
+        )
 
 
 def asks_model(settings: Settings) -> bool:

@@ -9,11 +9,13 @@ from typing import Any
 from sre_agent.analysis import evidence_text
 from sre_agent.analysis.checker import SECTIONS
 from sre_agent.analysis.facts import CaseFacts
+from sre_agent.analysis.investigated import supposition
 from sre_agent.analysis.memory_patterns import LEAK
 from sre_agent.analysis.pattern import Pattern
 from sre_agent.analysis.patterns import count_sentence, patterns_of
 from sre_agent.analysis.texts import counted, moment, quote, reference
 from sre_agent.event import EventType
+from sre_agent.run import CONCLUDE
 from sre_agent.runbook import UNKNOWN_ID
 
 HYPOTHESES = 2
@@ -97,6 +99,7 @@ def _hypothesis(case: CaseFacts, patterns: list[Pattern]) -> str:
     seen = evidence_text.symptom(case)
     parts = [seen.sentence] if seen.sentence else []
     parts += [f"Likely: {' '.join(guesses)}"] if guesses else []
+    parts += [supposed] if (supposed := supposition(case)) else []
     recent = [deploy for deploy in case.past.deploys.newest if deploy.at == case.incident.created_at]
     if recent:
         changed = moment(recent[0].changed_at)
@@ -128,7 +131,9 @@ def _why(case: CaseFacts) -> str:
         return "No run has ended, so nothing was decided."
     proof, runbook = reference(case.final.id), case.final.payload["runbook_id"]
     if runbook == UNKNOWN_ID:
-        return f"No runbook fits the alert, so nothing was looked at or tried{proof}."
+        looked = any(step.payload["tool"] != CONCLUDE for step in case.steps)
+        tried = "tried; what a model looked at was only read" if looked else "looked at or tried"
+        return f"No runbook fits the alert, so nothing was {tried}{proof}."
     lines = [f"Runbook {quote(runbook)} was walked in mode {quote(case.incident.agent_mode)}{proof}."]
     return _bullets(lines + evidence_text.judgement_lines(case))
 
