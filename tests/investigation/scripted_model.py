@@ -1,8 +1,11 @@
 """A server on loopback that speaks like a language model's, and answers each question as a test's script says."""
 
+import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from concurrent.futures import Future
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -101,3 +104,25 @@ def concluding(findings: Sequence[tuple[str, str]], hypothesis: str | None = Non
         return call("conclude", {"findings": named, "hypothesis": hypothesis})
 
     return script
+
+
+@contextmanager
+def model_beside(script: Script) -> Iterator[ScriptedModel]:
+    """The same in a thread of its own, for commands that bring their own event loop."""
+    started: Future[ScriptedModel] = Future()
+    loop = asyncio.new_event_loop()
+    over = asyncio.Event()
+
+    async def serve() -> None:
+        async with scripted_model(script) as model:
+            started.set_result(model)
+            await over.wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
+    thread.start()
+    try:
+        yield started.result(timeout=30)
+    finally:
+        loop.call_soon_threadsafe(over.set)
+        thread.join(timeout=30)
+        loop.close()
