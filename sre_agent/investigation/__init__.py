@@ -33,7 +33,7 @@ MOST_TOKENS = 1500
 MOST_ALERT = 2_048
 """Bytes of the alert's labels and annotations."""
 
-MOST_RESULT = 4_096
+MOST_RESULT = 3_072
 """Bytes of one step's result that are shown."""
 
 CONCLUSION = f"{INVESTIGATION}{CONCLUDE}"

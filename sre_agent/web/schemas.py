@@ -167,6 +167,16 @@ SCHEMAS: dict[str, Schema] = {
         oldest_running_at=OPTIONAL_TIME,
         last_alert_at=OPTIONAL_TIME,
         runbooks_fault=OPTIONAL_TEXT,
+        llm=reference("ModelStatus"),
+    ),
+    "ModelStatus": record(
+        model=OPTIONAL_TEXT,
+        investigates={"type": "boolean"},
+        calls_today=COUNT,
+        tokens_today=COUNT,
+        tokens_per_day=COUNT,
+        cost_today={"type": "number", "minimum": 0},
+        cost_per_day={"type": ["number", "null"]},
     ),
     "Health": record(status={"type": "string", "const": "ok"}),
     "Error": record(
