@@ -202,8 +202,8 @@ class OpenAIModel:
         if question.tools:
             body["tools"] = [_tool(tool, strict="strict" not in self._without) for tool in question.tools]
             wishes["parallel_tool_calls"] = False
-            if question.must_call is not None:
-                wishes["tool_choice"] = {"type": "function", "function": {"name": question.must_call}}
+            named = {"type": "function", "function": {"name": question.must_call}}
+            wishes["tool_choice"] = "required" if question.must_call is None else named
         return body | {name: value for name, value in wishes.items() if name not in self._without}
 
     def _refused(self, error: Any) -> str | None:

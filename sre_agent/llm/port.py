@@ -34,7 +34,10 @@ class ToolSpec:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Question:
-    """What is asked. `prompt` names the prompt file and its version; `must_call`: the one tool that may answer."""
+    """What is asked. `prompt` names the prompt file and its version; `must_call`: the one tool that may answer.
+
+    With tools and without `must_call`, one of them must answer.
+    """
 
     purpose: Purpose
     prompt: str

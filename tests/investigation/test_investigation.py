@@ -98,6 +98,7 @@ async def test_only_tools_that_read_the_bound_target_are_offered_and_each_once(s
     assert reads(run) == list(every)
     assert {step.status for step in run.steps} == {StepStatus.DONE}
     assert [len(offered(body)) for body in model.asked] == [7, 7, 6, 5, 4, 3, 2, 1]
+    assert {body["tool_choice"] for body in model.asked[:-1]} == {"required"}
     assert offered(model.asked[-1]) == ["conclude"]
     assert model.asked[-1]["tool_choice"]["function"]["name"] == "conclude"
     assert not set(REMEDIATIONS) & {name for body in model.asked for name in offered(body)}
