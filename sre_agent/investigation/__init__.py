@@ -39,7 +39,7 @@ MOST_RESULT = 3_072
 CONCLUSION = f"{INVESTIGATION}{CONCLUDE}"
 """The name of the last step."""
 
-UNUSED = "no answer"
+UNUSED = "no conclusion"
 """What the trace of the last step says was used where the model did not conclude."""
 
 log = get_logger(__name__)
@@ -171,7 +171,7 @@ class Investigator:
             "tool": record.tool,
             "model": self._model.name,
             "used": used,
-            "why": None if answered else record.reason,
+            "why": None,  # the step's own reason says it
             "exchanges": exchanges,
         }
 
