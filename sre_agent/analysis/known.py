@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sre_agent.analysis.facts import CaseFacts
+from sre_agent.analysis.facts import CaseFacts, of_the_world
 from sre_agent.analysis.forms import ACTION_WORDS, DURATION, NUMBER, QUANTITY
 from sre_agent.analysis.memory_patterns import field_of, rising_chain
 from sre_agent.analysis.proofs import Proofs, leaves, proofs_of
@@ -159,7 +159,7 @@ def _commands(case: CaseFacts) -> Iterator[str]:
 
 def _of_event(event: Any) -> list[Any]:
     """What an event says of the world; an earlier analysis proves nothing."""
-    return [event.ts, [] if event.event_type == "analysis" else event.payload]
+    return [event.ts, [] if event.event_type == "analysis" else of_the_world(event)]
 
 
 def _stamps(corpus: str) -> Iterator[datetime]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from typing import Any
 
-from sre_agent.analysis.facts import CaseFacts
+from sre_agent.analysis.facts import CaseFacts, of_the_world
 from sre_agent.analysis.texts import plainly
 from sre_agent.event import EventType
 from sre_agent.store.history_rows import Neighbour
@@ -50,7 +50,9 @@ class Proofs:
 def proofs_of(case: CaseFacts) -> Proofs:
     """What each event of the case, and of its past, proves."""
     of_event: dict[int, tuple[Any, ...]] = {
-        event.id: (event.ts, *leaves(event.payload)) for event in case.events if event.event_type != EventType.ANALYSIS
+        event.id: (event.ts, *leaves(of_the_world(event)))
+        for event in case.events
+        if event.event_type != EventType.ANALYSIS
     }
     anywhere: list[Any] = [getattr(case.incident, name) for name in _OWN_NAMES]
     anywhere += [case.subject, case.past.template_changed_at]

@@ -259,6 +259,14 @@ async def test_invented_findings_are_dropped_and_stand_nowhere_but_in_the_trace(
     assert "Some of what the model said was dropped" in text
     for stray in ("77", "ledger-0", "kubectl delete", "worker-99"):
         assert stray not in text
+    incident = await store.book.find(run.incident_id or 0)
+    case = await gather(store, incident, now=incident.updated_at)
+    last = next(event.id for event in case.steps if event.payload["tool"] == "conclude")
+    quoted = text.replace("- The model notes:", f"- The pod `ledger-0` is gone [event {last}].\n- The model notes:")
+    counted = text.replace("- The model notes:", f"- It has 77 restarts [event {last}].\n- The model notes:")
+    assert check(text, case) == []
+    assert [fault.said for fault in check(quoted, case)] == ["ledger-0"]
+    assert "77 restart" in str(check(counted, case))
 
 
 async def test_what_cannot_be_bound_is_not_looked_into_and_says_why(store: Store) -> None:
