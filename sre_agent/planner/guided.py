@@ -123,7 +123,7 @@ class GuidedPlanner:
     def _result(self, record: StepRecord) -> str:
         """What an earlier step came to: a skipped one has nothing to tell."""
         told = f"{record.step}: {record.status.value}"
-        said = record.result if record.result is not None else record.reason
+        said = record.reason or record.result
         return told if said is None else f"{told}\n{self._fenced(record.step, said, MOST_RESULT)}"
 
     def _corrected(self, question: Question, answer: Answer, fault: str) -> Question:
