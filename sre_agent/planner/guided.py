@@ -34,7 +34,7 @@ MOST_ARGUMENTS = 4_000
 MOST_ALERT = 2_048
 """Bytes of the alert's labels and annotations."""
 
-MOST_PROSE = 400
+MOST_PROSE = 320
 """Bytes of the runbook's prose: it is background."""
 
 MOST_RESULT = 320
