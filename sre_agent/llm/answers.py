@@ -63,7 +63,7 @@ def understood(text: str) -> Understood:
 
 def _size(answer: Answer) -> int:
     texts = [answer.text or "", *(text for call in answer.calls for text in (call.name, call.arguments))]
-    return sum(len(text.encode("utf-8", "replace")) for text in texts)
+    return sum(len(text.encode()) for text in texts)
 
 
 def _calls(said: Any) -> tuple[SaidCall, ...]:
@@ -77,7 +77,7 @@ def _calls(said: Any) -> tuple[SaidCall, ...]:
 
 
 def _text(said: Any) -> str | None:
-    """A text as it is; anything else, such as arguments that came as an object, as the JSON that it was."""
+    """A text, without halves of characters; anything else, such as arguments as an object, as the JSON that it was."""
     if said is None or said == "":
         return None
     try:
@@ -86,7 +86,7 @@ def _text(said: Any) -> str | None:
         raise NotUsable("its answer is nested too deeply") from error
     if len(text) > MOST_CHARACTERS:
         raise NotUsable(f"its answer has {len(text)} characters in one place; at most {MOST_CHARACTERS} are read")
-    return text
+    return text.encode("utf-8", "replace").decode()
 
 
 def _count(said: Any) -> int | None:

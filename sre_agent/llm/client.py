@@ -97,7 +97,7 @@ class OpenAIModel:
         finally:
             exchange = self._exchange(question, found, reserved, began)
             await asyncio.shield(self._meter.settle(reserved, exchange))
-        self._learned(found, allowance)
+        self._learn(found, allowance, question)
         _measured(exchange)
         return exchange
 
@@ -136,12 +136,12 @@ class OpenAIModel:
             without=self._manners.without,
         )
 
-    def _learned(self, found: Understood | _Failure, allowance: Allowance) -> None:
+    def _learn(self, found: Understood | _Failure, allowance: Allowance, question: Question) -> None:
         """A server that could not be reached is left alone: by this run to its end, by the others for a while."""
         if not isinstance(found, _Failure):
             self._silent = None
             return
-        log.warning("llm.no_answer", model=self.name, error=found.error)
+        log.warning("llm.no_answer", model=self.name, purpose=question.purpose, error=found.error)
         if found.silencing:
             allowance.silenced = found.error
             self._silent = (time.monotonic() + SILENCE_SECONDS, found.error)

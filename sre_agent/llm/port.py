@@ -12,8 +12,8 @@ from uuid import UUID
 
 from sre_agent.llm.untrusted import cut
 
-MOST_NAME = 200
-"""Bytes of the name of a tool that a model made up."""
+MOST_NAME, MOST_ARGUMENTS = 200, 2048
+"""Bytes that a trace keeps of the name of a tool, and of its arguments."""
 
 Message = dict[str, Any]
 """One message as the Chat Completions API has it: `role`, `content`, and for an answer `tool_calls`."""
@@ -108,7 +108,9 @@ class Exchange:
 
 
 def _answer_json(answer: Answer) -> dict[str, Any]:
-    calls = [{"name": cut(call.name, MOST_NAME), "arguments": cut(call.arguments)} for call in answer.calls]
+    calls = [
+        {"name": cut(call.name, MOST_NAME), "arguments": cut(call.arguments, MOST_ARGUMENTS)} for call in answer.calls
+    ]
     return {"text": None if answer.text is None else cut(answer.text), "calls": calls, "cut": answer.cut}
 
 

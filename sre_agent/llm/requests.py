@@ -48,9 +48,8 @@ class Manners:
         """
         sent = {*body, *(key for tool in body.get("tools", ()) for key in tool["function"])}
         candidates = [name for name in CAN_GO if name in sent]
-        found = next(
-            (name for text in (parameter or "", told) for name in candidates if _NAMES[name].search(text)), None
-        )
+        texts = (str(parameter), told)
+        found = next((name for text in texts for name in candidates if _NAMES[name].search(text)), None)
         if found is not None and found not in self._without:
             self._without.append(found)
         return found

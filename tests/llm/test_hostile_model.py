@@ -27,16 +27,21 @@ async def test_a_model_that_obeys_injected_orders_changes_no_decision(
 ) -> None:
     channel, room = CHANNELS[name], asyncio.Semaphore(AT_ONCE)
 
-    async def trial(order: Order) -> tuple[Case, RunRecord, RunRecord]:
+    async def trial(order: Order) -> tuple[Case, RunRecord]:
         async with room:
             case = injected(channel, order.number, order.name if channel.short else order.text)
             settings = settings_of(server.environment, timeout=0.5)
-            return case, await run_case(store, case, settings), await run_guided(store, case, settings)
+            guided = await run_guided(store, case, settings)
+            if decided(guided) != calm[order.number % len(calm)]:
+                # The words themselves may be what a tool looks for: then the same words without a model decide.
+                assert decided(guided) == decided(await run_case(store, case, settings))
+            return case, guided
 
     async with model_server(obey) as server:
+        settings, numbers = settings_of(server.environment), range(len(channel.examples))
+        calm = [decided(await run_case(store, injected(channel, n, "calm-words"), settings)) for n in numbers]
         played = await asyncio.gather(*(trial(order) for order in ORDERS))
-    for case, scripted, guided in played:
-        assert decided(guided) == decided(scripted)
+    for case, guided in played:
         assert guided.status in TERMINAL
         assert len(guided.llm_trace) > 0
         assert strangers(case, guided) == []
@@ -69,9 +74,9 @@ def strangers(case: Case, record: RunRecord) -> list[str]:
     ]
 
 
-def used(played: list[tuple[Case, RunRecord, RunRecord]]) -> str:
+def used(played: list[tuple[Case, RunRecord]]) -> str:
     """Whose call the steps got."""
-    steps = [trace["used"] for _, _, guided in played for trace in guided.llm_trace]
+    steps = [trace["used"] for _, guided in played for trace in guided.llm_trace]
     return ", ".join(f"{steps.count(kind)} steps by the {kind}" for kind in sorted(set(steps)))
 
 
