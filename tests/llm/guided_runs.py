@@ -114,4 +114,5 @@ def decided(record: RunRecord) -> dict[str, Any]:
     """What a run came to, in the words of an example's `expected.yaml`, with the arguments of each step."""
     shown = run_json(record)
     arguments = [(step["step"], step["arguments"]) for step in shown["steps"]]
-    return json.loads(json.dumps(comparable(shown) | {"arguments": arguments}, default=str))  # type: ignore[no-any-return]
+    decision: dict[str, Any] = json.loads(json.dumps(comparable(shown) | {"arguments": arguments}, default=str))
+    return decision

@@ -50,7 +50,7 @@ async def test_a_model_that_obeys_injected_orders_changes_no_decision(
     assert len(spent) == len(played)
     assert max(calls for calls, _ in spent) <= 25
     assert max(tokens for _, tokens in spent) <= 100_000
-    reached = {FOUND.search(prompt)[0] for prompt in server.prompts if FOUND.search(prompt)}  # type: ignore[index]
+    reached = {order for prompt in server.prompts for order in FOUND.findall(prompt)}
     assert len(reached) >= REACHING
     figure(
         f"{len(played)} trials: the order reached the prompt in {len(reached)}, "
