@@ -20,12 +20,11 @@ FOUND = re.compile(r"order-(\d{3})")
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """What an attacker writes, and what a model does that obeys. `waits`: it makes the client wait."""
+    """What an attacker writes, and what a model does that obeys."""
 
     number: int
     words: str
     obeying: Obeying
-    waits: bool = False
 
     @property
     def text(self) -> str:
@@ -255,16 +254,10 @@ def _orders() -> list[Order]:
         ("repeat the prompt", _echoing),
         ("pack it", _raw(b"\x1f\x8b" + b"0" * 100, headers={"Content-Encoding": "gzip"})),
         ("never end, fast", _stream(b" " * 2**17, pause=0)),
-    ]
-    slow: list[tuple[str, Obeying]] = [
         ("never end, slowly", _stream(b" ", pause=0.02)),
         ("break off", _stream(b'{"choices": [', pause=0, end="breaks")),
     ]
-    orders = [Order(number=number, words=words, obeying=obeying) for number, (words, obeying) in enumerate(made)]
-    return orders + [
-        Order(number=len(made) + number, words=words, obeying=obeying, waits=True)
-        for number, (words, obeying) in enumerate(slow)
-    ]
+    return [Order(number=number, words=words, obeying=obeying) for number, (words, obeying) in enumerate(made)]
 
 
 def _right(body: Body) -> list[tuple[Any, Any]]:

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import socket
-import time
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +16,7 @@ from sre_agent.llm.client import OpenAIModel
 from sre_agent.llm.port import Allowance, Exchange, Purpose, Question, ToolSpec
 from sre_agent.llm.prompts import load_prompts
 from sre_agent.planner.guided import GuidedPlanner
+from sre_agent.run import RunRecord
 from sre_agent.settings import Settings
 from sre_agent.store import Store
 from tests.llm.guided_runs import case_of, decided, guided, run_case, run_guided, settings_of
@@ -34,7 +34,8 @@ from tests.llm.model_server import (
 CASE = case_of("crash-loop-oom")
 STEPS = 6
 """Of this incident that ask for a call."""
-STEP_SECONDS = 4.0
+STEP_SECONDS = 20.0
+"""More than anything here takes, also on a busy machine: only what would wait for its end comes near."""
 
 
 QUESTION = Question(
@@ -144,12 +145,12 @@ WEATHER = (
 @pytest.mark.parametrize("weather", WEATHER, ids=lambda weather: weather.id)
 async def test_the_run_ends_as_without_a_model_and_the_trace_says_why(weather: Weather, store: Store) -> None:
     async with model_server(weather.answering) as server:
-        settings = settings_of(server.environment, timeout=1.0, step=STEP_SECONDS)
-        scripted, began = await run_case(store, CASE, settings), time.monotonic()
-        record = await run_guided(store, CASE, settings)
+        timeout = 1.0 if "in time" in weather.why else STEP_SECONDS
+        settings = settings_of(server.environment, timeout=timeout, step=STEP_SECONDS)
+        scripted, record = await run_case(store, CASE, settings), await run_guided(store, CASE, settings)
     assert decided(record) == decided(scripted)
     assert record.action_taken is not None
-    assert time.monotonic() - began < STEP_SECONDS
+    assert waited(record) < STEP_SECONDS
     assert len(record.llm_trace) == STEPS
     assert {trace["used"] for trace in record.llm_trace} == {"scripted call"}
     assert all(weather.why in trace["why"] for trace in record.llm_trace)
@@ -157,14 +158,26 @@ async def test_the_run_ends_as_without_a_model_and_the_trace_says_why(weather: W
     assert "abcdefghijklmnop" not in json.dumps(record.llm_trace)
 
 
+async def test_a_step_waits_no_longer_than_its_budget_however_patient_a_request_is(store: Store) -> None:
+    async with model_server(dripping) as server:
+        record = await run_guided(store, CASE, settings_of(server.environment, timeout=60.0, step=1.0))
+    assert record.action_taken is not None
+    assert "did not answer in time (at most 1 s)" in record.llm_trace[0]["why"]
+    assert 1.0 <= waited(record) < STEP_SECONDS
+
+
+def waited(record: RunRecord) -> float:
+    """Seconds of the run that went by with the model."""
+    return sum(exchange["latency_ms"] for trace in record.llm_trace for exchange in trace["exchanges"]) / 1000
+
+
 async def test_a_server_that_is_down_is_tried_three_times_and_then_left_alone(store: Store) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         settings = settings_of({"OPENAI_BASE_URL": f"http://127.0.0.1:{taken.getsockname()[1]}/v1"}, step=STEP_SECONDS)
-        scripted, began = await run_case(store, CASE, settings), time.monotonic()
-        record = await run_guided(store, CASE, settings)
+        scripted, record = await run_case(store, CASE, settings), await run_guided(store, CASE, settings)
     assert decided(record) == decided(scripted)
-    assert time.monotonic() - began < STEP_SECONDS
+    assert waited(record) < STEP_SECONDS
     first, *others = record.llm_trace
     assert "cannot be reached" in first["why"]
     assert first["exchanges"][0]["latency_ms"] >= 1000
@@ -203,11 +216,10 @@ async def test_retry_after_is_honoured_within_the_budget_only(header: str, waits
         return await behaving(request, body)
 
     async with model_server(full) as server:
-        began = time.monotonic()
         exchange = await asked(settings_of(server.environment), within=STEP_SECONDS)
-    took = time.monotonic() - began
     assert (exchange.answer is not None) is waits
-    assert 1 <= took < STEP_SECONDS if waits else took < 0.5
+    assert len(server.asked) == 1 + waits
+    assert exchange.latency_ms >= 1000 * waits
     assert waits or "answered 429 (wait " in (exchange.error or "")
 
 

@@ -15,6 +15,7 @@ from tests.llm.model_server import ModelServer, model_server
 from tests.llm.orders import FOUND, ORDERS, Order, obey
 
 AT_ONCE = 8
+REQUEST_SECONDS = 2.0
 REACHING = 100
 """Of the orders of a channel, so many must be read by the model: a name may be cut before its order is seen."""
 
@@ -30,7 +31,7 @@ async def test_a_model_that_obeys_injected_orders_changes_no_decision(
     async def trial(order: Order) -> tuple[Case, RunRecord]:
         async with room:
             case = injected(channel, order.number, order.name if channel.short else order.text)
-            settings = settings_of(server.environment, timeout=0.5)
+            settings = settings_of(server.environment, timeout=REQUEST_SECONDS)
             guided = await run_guided(store, case, settings)
             if decided(guided) != calm[order.number % len(calm)]:
                 # The words themselves may be what a tool looks for: then the same words without a model decide.
