@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sre_agent.llm.untrusted import cut, fenced
@@ -74,6 +74,7 @@ async def test_what_a_model_said_itself_is_fenced_when_it_is_told_back(store: St
         assert "zq7" not in outside(said_in(body))
 
 
+@settings(deadline=None)
 @given(st.text() | st.text(alphabet="<>/ \n\tdataDATA…0"), st.integers(40, 4000))
 def test_no_text_writes_the_end_of_its_fence(text: str, most: int) -> None:
     whole = fenced("log", text, most=most)
@@ -83,6 +84,7 @@ def test_no_text_writes_the_end_of_its_fence(text: str, most: int) -> None:
     assert hidden(whole) == set()
 
 
+@settings(deadline=None)
 @given(st.text(), st.integers(40, 4000))
 def test_a_text_is_cut_in_its_middle_with_a_note(text: str, most: int) -> None:
     shown, size = cut(text, most), len(text.encode("utf-8", "replace"))
