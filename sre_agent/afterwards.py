@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from sre_agent.analysis import analyse
+from sre_agent.border import Border
 from sre_agent.kept_evidence import RunRecorder
 from sre_agent.log import get_logger
 from sre_agent.run import RunRecord
@@ -35,11 +36,9 @@ async def keep_evidence(
     """Keeps what the run read, so that it can be replayed; the record says so where some of it was too much."""
     if not settings.evidence_bytes:
         return record
-    try:
+    missing: tuple[str, ...] = ()
+    with Border("evidence.not_kept", run_id=record.run_id, incident_id=record.incident_id):
         kept = await asyncio.to_thread(recorder.evidence, record, runbook_sha256=runbook_sha256, settings=settings)
         await store.evidence.keep(kept)
-    except Exception:  # a border: whatever is wrong with the evidence, nothing is wrong with the run
-        log.exception("evidence.not_kept", run_id=record.run_id, incident_id=record.incident_id)
-        return record
-    missing = () if kept.missing is None else (f"the evidence is incomplete: {kept.missing}",)
+        missing = () if kept.missing is None else (f"the evidence is incomplete: {kept.missing}",)
     return replace(record, notes=(*record.notes, *missing))
