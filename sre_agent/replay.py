@@ -216,6 +216,7 @@ async def play(
             runbooks=agent.runbooks,
             settings=settings,
             clock=part.clock or clock,
+            author=agent.minds.author,
         )
 
 

@@ -117,6 +117,7 @@ class RunWorker:
                 runbooks=service.runbooks(),
                 settings=service.settings,
                 clock=_now,
+                author=service.minds.author,
             )
             if self._finished is not None:
                 self._finished(record)
