@@ -21,6 +21,9 @@ from sre_agent.store import EventRow
 MOST_OF_AN_EVENT = 400
 """Bytes of what one event says; the notes quote what is most telling in it."""
 
+FEW = 3
+"""A tally of fewer is no habit."""
+_TALLIES = ("recent", "node", "hours", "weekday")
 _TOLD = (EventType.STEP, EventType.INTENT, EventType.OUTCOME, EventType.VERIFIED, EventType.UNDONE, EventType.ERROR)
 
 
@@ -53,8 +56,14 @@ def _history(case: CaseFacts) -> dict[str, Any]:
     past = case.past
     if past.occurrences == 1 and past.neighbour_workloads < 2:
         return {"occurrences": 1, "event": past.first.event_id}
-    counted: dict[str, Any] = _without_nothing(past)
-    return {name: value for name, value in counted.items() if name != "windows"}
+    told: dict[str, Any] = _without_nothing(past)
+    told.pop("windows")
+    if past.neighbour_workloads < 2:
+        told.pop("neighbours", None)
+    if past.raises:
+        told.pop("limits", None)  # what was found is what the raise before had left
+    few = [name for name in _TALLIES if told.get(name, {}).get("times", FEW) < FEW]
+    return {name: value for name, value in told.items() if name not in few}
 
 
 def _event(event: EventRow) -> str:

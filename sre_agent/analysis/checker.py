@@ -48,6 +48,11 @@ _QUOTED = re.compile("`([\ue000-\uf8ff])`")
 _FIRST_QUOTE = 0xE000
 _PRIVATE = re.compile("[\ue000-\uf8ff]")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z`*])")
+_OPEN = re.compile(
+    r"[^.;]*\b(?:not (?:yet )?(?:been )?(?:yet )?(?:known|verified|clear)|unknown|unclear|unverified)\b[^.;]*\.?$",
+    re.IGNORECASE,
+)
+"""One sentence that says what is not known."""
 _MARKUP = re.compile(
     r"\]\(|\]\[|^ *\[[^\]]*\]:|</?[a-zA-Z!?]|\b[a-z][a-z0-9+.-]*://|\b(?:javascript|data|mailto):|www\.|^\s*(?:```|~~~)|``"
     r"|^ *(?:=+|-{2,}) *$|&#?\w+;|^\s*[|>]|\\[^\w\s]",
@@ -75,12 +80,12 @@ def check_section(title: str, body: str, known: Known) -> list[Fault]:
 def unproven_parts(title: str, body: str) -> Iterator[Fault]:
     """Paragraphs and bullets that name no event at all, in the sections that tell what was.
 
-    A composed sentence without one says that nothing is known; a model's may say anything.
+    A composed sentence without one says what is not known; a model's may say anything else.
     """
     if title in {HYPOTHESIS, HISTORY, FOLLOW_UPS}:
         return
     for line in blocks(body):
-        if line.strip() and not REFERENCE.search(line):
+        if line.strip() and not REFERENCE.search(line) and not _OPEN.match(line):
             yield Fault(kind=FaultKind.UNPROVEN, said=line.strip(), reason="it names no event that proves it")
 
 
@@ -93,7 +98,8 @@ def _body(title: str, body: str, known: Known) -> Iterator[Fault]:
         bullet = BULLET.match(line) is not None
         if line.strip() and not bullet:
             advises = line.rstrip().endswith(":")  # what a lead-in announces is advice, in the section of the past
-        yield from _line(line, known, advice=bullet and (title == FOLLOW_UPS or (title == HISTORY and advises)))
+        advice = bullet and (title == FOLLOW_UPS or (title == HISTORY and advises))
+        yield from _line(line, known, advice=advice, supposes=title == HYPOTHESIS)
 
 
 def _sections(text: str) -> Iterator[Fault]:
@@ -114,7 +120,7 @@ def _sections(text: str) -> Iterator[Fault]:
             yield Fault(kind=FaultKind.SECTION, said=title, reason="the section is empty")
 
 
-def _line(line: str, known: Known, *, advice: bool) -> Iterator[Fault]:
+def _line(line: str, known: Known, *, advice: bool, supposes: bool) -> Iterator[Fault]:
     quotes = [plainly(said) for said in _QUOTE.findall(line)]
     aside = iter(range(_FIRST_QUOTE, _FIRST_QUOTE + len(quotes)))
     spoken = _QUOTE.sub(lambda _: f"`{chr(next(aside))}`", _PRIVATE.sub(" ", line))
@@ -132,10 +138,11 @@ def _line(line: str, known: Known, *, advice: bool) -> Iterator[Fault]:
             yield Fault(kind=FaultKind.QUOTE, said=said, reason="these words are not in the facts")
     yield from _references(bare, known)
     for sentence in _SENTENCE_END.split(prose):
-        yield from _sentence(sentence, quotes, known, advice=advice)
+        yield from _sentence(sentence, quotes, known, advice=advice, supposes=supposes)
 
 
-def _sentence(sentence: str, quotes: list[str], known: Known, *, advice: bool) -> Iterator[Fault]:
+def _sentence(sentence: str, quotes: list[str], known: Known, *, advice: bool, supposes: bool) -> Iterator[Fault]:
+    """`supposes`: a guess may take up what was done, which its event proves elsewhere."""
     said = [quotes[ord(place) - _FIRST_QUOTE] for place in _QUOTED.findall(sentence)]
     references = REFERENCE.findall(_QUOTED.sub(" ", sentence))
     plain = REFERENCE.sub(" ", sentence)
@@ -150,7 +157,7 @@ def _sentence(sentence: str, quotes: list[str], known: Known, *, advice: bool) -
         action = quotes[ord(deed[2]) - _FIRST_QUOTE]
         if ACTION.match(action) and not known.did(action, sent=deed[1].lower() == "sent"):
             yield Fault(kind=FaultKind.ACTION, said=action, reason=f"this was not {deed[1]}, as the facts say")
-    yield from action_claims(bare, known, proven=bool(references) or advice)
+    yield from action_claims(bare, known, proven=bool(references) or advice or supposes)
     yield from denial_claims(bare, known)
     yield from advice_claims(bare, known)
     yield from history_claims(bare, known, advice=advice)

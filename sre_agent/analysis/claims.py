@@ -27,8 +27,9 @@ _AGAIN = re.compile(
     r"|keeps? (?:firing|happening|coming back))\b",
     re.IGNORECASE,
 )
+_OPEN_QUESTION = re.compile(r"\b(?:if|whether|unless|until)\b[^,;:]*$", re.IGNORECASE)
 _CURED = re.compile(
-    r"(?<!whether )(?<!if )\b(?:was|were|has|have|had|been|agent|it|this|that|change|raise|limit|rollback|drain)"
+    r"\b(?:was|were|has|have|had|been|agent|it|this|that|change|raise|limit|rollback|drain)"
     r"(?: \w+ly)? (fixed|solved|cured|mitigated|remediated|helped|recovered|resolved|healed)\b",
     re.IGNORECASE,
 )
@@ -82,8 +83,11 @@ def history_claims(prose: str, known: Known, *, advice: bool) -> Iterator[Fault]
         yield Fault(kind=FaultKind.HISTORY, said=found[0], reason=f"there are {known.occurrences} occurrences")
     if known.occurrences == 1 and (found := _AGAIN.search(prose)):
         yield Fault(kind=FaultKind.HISTORY, said=found[0], reason="there is one occurrence")
-    for word in _CURED.findall(prose):
-        if not (known.ended if word.lower() == "resolved" else known.verified):
+    for found in _CURED.finditer(prose):
+        word = found[1]
+        if not _OPEN_QUESTION.search(prose[: found.start()]) and not (
+            known.ended if word.lower() == "resolved" else known.verified
+        ):
             yield Fault(kind=FaultKind.HISTORY, said=word, reason="that is not verified, as the facts say")
 
 

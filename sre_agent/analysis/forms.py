@@ -109,14 +109,14 @@ OFFER = re.compile(
     re.IGNORECASE,
 )
 RISKY = re.compile(
-    r"(?:^|[.;:!?,] *|\b(?:please|should|must|then|and|or|to|now|immediately|simply|just|can|you) )"
+    r"(?:^\s*(?:[-*+] )?|[.;:!?,] *|\b(?:please|should|must|then|and|or|to|now|immediately|simply|just|can|you) )"
     r"(delete|remove|destroy|wipe|erase|purge|drop|format|disable|uninstall|terminate|kill|shut down|power off|turn off"
     r"|expose|grant|share|send|post|publish|email|forward|chmod|silence|ignore|disregard|bypass|override|forget)\b",
     re.IGNORECASE,
 )
 """What destroys, opens or silences something: an order to do so is a person's own, or the recorded action's."""
 ADVISED_SPAN = re.compile(
-    r"\b(?:for|within|over|every|after|next|least|about|in)(?: the)?(?: next)?(?: least)? \d+ "
+    r"\b(?:for|within|over|every|after|next|least|about|in)(?: the)?(?: (?:next|last|past|coming|least))? \d+ "
     r"(?:minute|hour|day|week|month)s?\b",
     re.IGNORECASE,
 )

@@ -7,19 +7,18 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sre_agent.analysis.facts import CaseFacts
 from sre_agent.analysis.forms import ACTION, ACTION_WORDS, DURATION, NUMBER, PER_CENT, QUANTITY
 from sre_agent.analysis.memory_patterns import field_of, rising_chain
-from sre_agent.analysis.proofs import Proofs, leaves, proofs_of
+from sre_agent.analysis.proofs import Proofs, leaves, proofs_of, stamps
 from sre_agent.analysis.texts import CUT, plainly, span
 from sre_agent.event import EventType
 from sre_agent.times import duration_text
 from sre_agent.tools.registry import REMEDIATIONS
 
-_STAMP = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2})?(?:\.\d+)?(?:Z|[+-]\d{2}:?\d{2})?")
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 ANY_VERB = ""
@@ -96,7 +95,7 @@ def known_of(case: CaseFacts) -> Known:
     said += [case.subject, *(f"{entry.namespace}/{entry.workload}" for entry in case.past.neighbours)]
     said += [part for step in case.past.raises for part in re.split("[:→]", step.action)]
     corpus = "\n".join(said)
-    moments = [value for value in values if isinstance(value, datetime)] + list(_stamps(corpus))
+    moments = [value for value in values if isinstance(value, datetime)] + list(stamps(corpus))
     done = set(_done_actions(case))
     done_words = frozenset(_done_words(case, done))
     return Known(
@@ -183,16 +182,6 @@ def _commands(case: CaseFacts) -> Iterator[str]:
 def _of_event(event: Any) -> list[Any]:
     """What an event says of the world; an earlier analysis proves nothing."""
     return [event.ts, [] if event.event_type == "analysis" else event.payload]
-
-
-def _stamps(corpus: str) -> Iterator[datetime]:
-    """The moments that are written in texts, in UTC."""
-    for found in _STAMP.findall(corpus):
-        try:
-            moment = datetime.fromisoformat(found)
-        except ValueError:
-            continue
-        yield moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def _ids_in(value: Any) -> Iterator[int]:

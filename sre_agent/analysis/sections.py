@@ -104,7 +104,7 @@ def _tidied_line(line: str) -> str:
     mark = "- " if BULLET.match(line) else ""
     said = line.strip().removeprefix("- ")
     said = "".join(part if part.startswith("`") else without_emphasis(part) for part in _SPAN.split(said))
-    said = _SEVERAL.sub(_each_event, said).replace("][", "] [")
+    said = _SEVERAL.sub(_each_event, said).replace("][event ", "] [event ")
     return mark + _BEHIND.sub(lambda found: f" {found[2].strip()}{found[1]}", said).strip()
 
 
