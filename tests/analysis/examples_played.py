@@ -40,7 +40,7 @@ def case_of(conninfo: str, number: int) -> CaseFacts:
 
 
 def filled(answer: str, case: CaseFacts) -> str:
-    """An answer with the events of a case: `$opened`, `$STEP`, `$intent_TOOL`, `$outcome_TOOL`, `$raise_1`, `$first`."""
+    """An answer with the events of a case: `$opened`, `$STEP`, `$intent_TOOL`, `$raise_1`, `$final` and so on."""
     return Template(answer).substitute(places(case))
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,10 +27,14 @@ Said = str | int | Cut | dict[str, Any]
 
 @dataclass(kw_only=True)
 class ScriptedModel:
-    """Gives its answers in turn, the last of them again and again; `asked` are the requests as they came."""
+    """Gives its answers in turn, the last of them again and again.
+
+    `asked` are the requests as they came; `heard` gets the number of each of them.
+    """
 
     answers: Sequence[Said]
     asked: list[dict[str, Any]] = field(default_factory=list)
+    heard: "queue.SimpleQueue[int]" = field(default_factory=queue.SimpleQueue)
     url: str = ""
     seconds: float = 0.0
     meanwhile: Callable[[], None] | None = None
@@ -40,6 +45,7 @@ class ScriptedModel:
 
     async def answer(self, request: web.Request) -> web.Response:
         self.asked.append(await request.json())
+        self.heard.put(len(self.asked))
         await asyncio.sleep(self.seconds)
         if self.meanwhile is not None:
             await asyncio.to_thread(self.meanwhile)
