@@ -7,9 +7,10 @@ import asyncio
 from dataclasses import replace
 from datetime import datetime
 
-from sre_agent.analysis import analyse
+from sre_agent.analysis import Author, analyse
 from sre_agent.border import Border
 from sre_agent.kept_evidence import RunRecorder
+from sre_agent.llm.port import Allowance
 from sre_agent.log import get_logger
 from sre_agent.run import RunRecord
 from sre_agent.settings import Settings
@@ -19,14 +20,25 @@ from sre_agent.store.history_rows import Surroundings
 log = get_logger(__name__)
 
 
-async def write_up(store: Store, incident_id: int, around: Surroundings, *, now: datetime) -> str | None:
-    """Notes what the run saw around its target, and writes up all that is known now. None where that failed."""
+async def write_up(
+    store: Store,
+    incident_id: int,
+    around: Surroundings,
+    *,
+    now: datetime,
+    author: Author | None = None,
+    allowance: Allowance | None = None,
+) -> str | None:
+    """Notes what the run saw around its target, and writes up all that is known now. None where that failed.
+
+    Without an author it is composed, and so it is where one fails; `allowance` is what the run may still ask a model.
+    """
     try:
         incident = await store.history.note(incident_id, around)
-        written = await analyse(store, incident, now=now, regenerated=False)
+        written = await analyse(store, incident, now=now, author=author, allowance=allowance)
     except Exception:  # a border: whatever is wrong with the analysis, nothing is wrong with the run
         log.exception("analysis.not_written", incident_id=incident_id)
-        return None
+        return None if author is None else await write_up(store, incident_id, around, now=now)
     return written.markdown
 
 

@@ -11,6 +11,7 @@ from functools import partial
 
 from sre_agent import gates, records
 from sre_agent.afterwards import keep_evidence, write_up
+from sre_agent.analysis import Author
 from sre_agent.analysis.surroundings import look
 from sre_agent.cluster.absent import WHERE_FROM, AbsentCluster
 from sre_agent.cluster.port import Clock, Cluster, ClusterError
@@ -56,11 +57,13 @@ async def run_incident(
     runbooks: Runbooks,
     settings: Settings,
     clock: Clock,
+    author: Author | None = None,
     investigator: Investigator | None = None,
 ) -> RunRecord:
     """Walks the routed runbook for one incident, stores every step, and returns the whole run.
 
-    `investigator` looks into an alert that no runbook covers; None: nobody does.
+    Without an `author` its analysis is composed; without an `investigator` nobody looks into an alert that no runbook
+    covers.
 
     Raises LostFence when another worker took the run up, Unreachable when the store is away; every other failure
     is part of the returned record.
@@ -99,8 +102,10 @@ async def run_incident(
         walk.error = f"{type(error).__name__}: {error}"
         walk.unsaved.append(Event(payload=ErrorRaised(where="run", error=walk.error)))
     record = await _finish(walk)
-    analysis = await write_up(store, assignment.incident_id, walk.around or Surroundings(), now=walk.clock())
+    ended, around = walk.clock(), walk.around or Surroundings()
+    # The evidence first: a model may take its time over the analysis, and the process may be told to end meanwhile.
     record = await keep_evidence(store, record, recorder, runbook_sha256=walk.route.runbook.sha256, settings=settings)
+    analysis = await write_up(store, assignment.incident_id, around, now=ended, author=author, allowance=walk.allowance)
     return replace(record, analysis_markdown=analysis)
 
 

@@ -217,6 +217,7 @@ async def play(
             settings=settings,
             clock=part.clock or clock,
             investigator=agent.minds.investigator,
+            author=agent.minds.author,
         )
 
 

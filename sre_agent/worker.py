@@ -118,6 +118,7 @@ class RunWorker:
                 settings=service.settings,
                 clock=_now,
                 investigator=service.minds.investigator,
+                author=service.minds.author,
             )
             if self._finished is not None:
                 self._finished(record)

@@ -11,9 +11,11 @@ from sre_agent.analysis.known import ANY_VERB, Known
 from sre_agent.analysis.texts import WEEKDAYS
 
 _CONDITION = re.compile(
-    r"\b(?:if|when|whenever|once|until|unless|before|whether|who|whoever|what|why|should|would|could)\b", re.IGNORECASE
+    r"\b(?:if|unless|whether|who|whoever|what|why|should|would|could)\b[^,;:]*$"
+    r"|\b(?:when|whenever|once|until|before|after)\b[^,;:]*\b(?:is|are|gets?|has been|have been|being)(?: \w+ly)? $",
+    re.IGNORECASE,
 )
-"""Behind such a word nothing is claimed to have been done."""
+"""Behind such words, in the same clause, nothing is claimed to have been done."""
 _LIMIT = re.compile(r"\blimits?\b", re.IGNORECASE)
 _NEVER_BEFORE = re.compile(
     r"\b(?:never (?:before|fired|happened|occurred|seen)|first (?:recorded )?(?:occurrence|time|incident)"
@@ -25,8 +27,9 @@ _AGAIN = re.compile(
     r"|keeps? (?:firing|happening|coming back))\b",
     re.IGNORECASE,
 )
+_OPEN_QUESTION = re.compile(r"\b(?:if|whether|unless|until)\b[^,;:]*$", re.IGNORECASE)
 _CURED = re.compile(
-    r"(?<!whether )(?<!if )\b(?:was|were|has|have|had|been|agent|it|this|that|change|raise|limit|rollback|drain)"
+    r"\b(?:was|were|has|have|had|been|agent|it|this|that|change|raise|limit|rollback|drain)"
     r"(?: \w+ly)? (fixed|solved|cured|mitigated|remediated|helped|recovered|resolved|healed)\b",
     re.IGNORECASE,
 )
@@ -48,6 +51,30 @@ def action_claims(prose: str, known: Known, *, proven: bool) -> Iterator[Fault]:
             yield Fault(kind=FaultKind.UNPROVEN, said=word, reason="the sentence names no event that proves it")
 
 
+def denial_claims(prose: str, known: Known) -> Iterator[Fault]:
+    """That nothing was done, where the last run sent something; that all is well, before the incident has ended."""
+    for found in forms.NOT_DONE.finditer(prose):
+        words = forms.DONE_WORDS[(found[1] or found[2]).lower()].split("|")
+        if known.sent_words.intersection(words):
+            yield Fault(kind=FaultKind.ACTION, said=found[0], reason="the last run did that, as the facts say")
+    if known.sent_words and (nothing := forms.NOTHING_DONE.search(prose)):
+        yield Fault(kind=FaultKind.ACTION, said=nothing[0], reason="the last run sent a change, as the facts say")
+    if not known.ended and (calm := forms.CALM.search(prose)):
+        yield Fault(kind=FaultKind.HISTORY, said=calm[0], reason="the incident has not ended, as the facts say")
+
+
+def advice_claims(prose: str, known: Known) -> Iterator[Fault]:
+    """A change that the agent is said to recommend, it does; what destroys or opens something, nobody else advises."""
+    for found in forms.OFFER.finditer(prose):
+        words = {action for action, said in forms.OFFERED_WORDS.items() if re.fullmatch(said, found[1], re.IGNORECASE)}
+        if not known.offered_words.intersection(words):
+            yield Fault(kind=FaultKind.ACTION, said=found[1], reason="the agent recommends nothing of the kind")
+    for found in forms.RISKY.finditer(prose):
+        verb = found[1].lower()
+        if not (verb in {"delete", "remove"} and "delete_pod" in known.offered_words):
+            yield Fault(kind=FaultKind.ACTION, said=found[1], reason="an analysis gives no such order")
+
+
 def history_claims(prose: str, known: Known, *, advice: bool) -> Iterator[Fault]:
     """Whether it happened before, and whether anything helped."""
     if advice:
@@ -56,8 +83,11 @@ def history_claims(prose: str, known: Known, *, advice: bool) -> Iterator[Fault]
         yield Fault(kind=FaultKind.HISTORY, said=found[0], reason=f"there are {known.occurrences} occurrences")
     if known.occurrences == 1 and (found := _AGAIN.search(prose)):
         yield Fault(kind=FaultKind.HISTORY, said=found[0], reason="there is one occurrence")
-    for word in _CURED.findall(prose):
-        if not (known.ended if word.lower() == "resolved" else known.verified):
+    for found in _CURED.finditer(prose):
+        word = found[1]
+        if not _OPEN_QUESTION.search(prose[: found.start()]) and not (
+            known.ended if word.lower() == "resolved" else known.verified
+        ):
             yield Fault(kind=FaultKind.HISTORY, said=word, reason="that is not verified, as the facts say")
 
 
@@ -167,7 +197,7 @@ _NUMBER_RULES = (
     ),
     _NumberRule(
         pattern=forms.PER_CENT,
-        holds=lambda found, known: found[0] in known.corpus,
+        holds=lambda found, known: found[0].replace(" ", "") in known.shares_in_percent,
         reason="no such share",
         free_in_advice=True,
     ),
@@ -182,7 +212,7 @@ _NUMBER_RULES = (
 
 def number_claims(prose: str, known: Known, *, advice: bool) -> Iterator[Fault]:
     """Dates, clock times, amounts, counts with their nouns; at last whatever number is left outside names."""
-    left = prose
+    left = forms.ADVISED_SPAN.sub(" ", prose) if advice else prose
     for rule in _NUMBER_RULES:
         if rule.pattern is forms.NUMBER:
             left = forms.NAME.sub(lambda name: name[0] if name[0].replace(".", "").isdigit() else " ", left)

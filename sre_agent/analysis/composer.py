@@ -7,12 +7,12 @@ Called by `analyse`, and instead of a model where there is none. Pure; the same 
 from typing import Any
 
 from sre_agent.analysis import evidence_text
-from sre_agent.analysis.checker import SECTIONS
 from sre_agent.analysis.facts import CaseFacts
 from sre_agent.analysis.investigated import supposition
 from sre_agent.analysis.memory_patterns import LEAK
 from sre_agent.analysis.pattern import Pattern
 from sre_agent.analysis.patterns import count_sentence, patterns_of
+from sre_agent.analysis.sections import HISTORY, SECTIONS, SUMMARY, join
 from sre_agent.analysis.texts import counted, moment, quote, reference
 from sre_agent.event import EventType
 from sre_agent.run import CONCLUDE
@@ -37,7 +37,7 @@ def compose(case: CaseFacts) -> str:
         _history(case, patterns),
         _follow_ups(case, patterns),
     )
-    return "\n\n".join(f"## {title}\n\n{body}" for title, body in zip(SECTIONS, bodies, strict=True)) + "\n"
+    return join(dict(zip(SECTIONS, bodies, strict=True)))
 
 
 def _summary(case: CaseFacts, patterns: list[Pattern]) -> str:
@@ -187,7 +187,7 @@ def _bullets(lines: list[str]) -> str:
 
 def headline(markdown: str) -> tuple[str, str]:
     """The first paragraphs of the summary and of the history: what a person is told first."""
-    return _first_paragraph(markdown, SECTIONS[0]), _first_paragraph(markdown, SECTIONS[5])
+    return _first_paragraph(markdown, SUMMARY), _first_paragraph(markdown, HISTORY)
 
 
 def _first_paragraph(markdown: str, title: str) -> str:

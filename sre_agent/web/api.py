@@ -6,13 +6,13 @@ from typing import Any
 from aiohttp import web
 
 from sre_agent import views
-from sre_agent.analysis import regenerate
+from sre_agent.analysis import COMPOSED, Author, ComposedAuthor, regenerate
 from sre_agent.log import get_logger
 from sre_agent.status import pause_json, read_status, status_json
 from sre_agent.store.book import Decision
 from sre_agent.web.body import SMALL, read_body, read_words
-from sre_agent.web.errors import dumps
-from sre_agent.web.parameters import end_asked, incident_id, page_asked
+from sre_agent.web.errors import Refused, dumps
+from sre_agent.web.parameters import author_asked, end_asked, incident_id, page_asked
 from sre_agent.web.site import site_of
 
 BY = "an operator, by the API"
@@ -38,16 +38,20 @@ async def incident(request: web.Request) -> web.Response:
 
 async def regenerate_analysis(request: web.Request) -> web.Response:
     """POST /api/incidents/{id}/regenerate-analysis: writes it anew, with all that was learned since."""
-    identifier = incident_id(request)
+    identifier, service = incident_id(request), site_of(request).service
+    author = _author(service.minds.author, author_asked(request.query))
     await read_body(request, SMALL)
-    written = await regenerate(site_of(request).service.store, identifier, now=_now())
-    return _json(
-        {
-            "incident_id": written.incident_id,
-            "event_id": written.event_id,
-            "analysis_markdown": written.markdown,
-        }
-    )
+    seconds = service.settings.llm_time_per_run.total_seconds()
+    written = await regenerate(service.store, identifier, now=_now(), author=author, seconds=seconds)
+    return _json(written.as_json())
+
+
+def _author(usual: Author, asked: str | None) -> Author:
+    """Who writes. Raises Refused where a model is asked for and none is set up."""
+    if asked == "llm" and usual.name == COMPOSED:
+        missing = "set OPENAI_API_KEY, or OPENAI_BASE_URL for a server that needs no key, and not SRE_AGENT_PLANNER"
+        raise Refused(400, f"this server asks no model: {missing}", path="planner")
+    return ComposedAuthor() if asked == COMPOSED else usual
 
 
 async def suppress(request: web.Request) -> web.Response:

@@ -9,12 +9,13 @@ from typing import Any
 from sre_agent import __version__
 from sre_agent.store.book import LONGEST_TEXT, MOST
 from sre_agent.web.exposition import CONTENT_TYPE as METRICS
-from sre_agent.web.parameters import LARGEST, LONGEST_NAME, USUAL_LIMIT
+from sre_agent.web.parameters import AUTHORS, LARGEST, LONGEST_NAME, USUAL_LIMIT
 from sre_agent.web.schemas import IDENTIFIER, ORIGIN, SCHEMAS, STATUS, TEXT, Schema, reference
 from sre_agent.web.stream import CONTENT_TYPE as STREAM
 
 JSON = "application/json"
 _NAME: Schema = {"type": "string", "maxLength": LONGEST_NAME}
+_AUTHOR: Schema = {"type": "string", "enum": list(AUTHORS)}
 _MEANINGS = {
     400: "Something in the request is wrong; `path` names it.",
     401: "No credential, or an unknown one.",
@@ -95,9 +96,12 @@ def _paths() -> dict[str, Any]:
         "/api/incidents/{id}/regenerate-analysis": {
             "post": _operation(
                 "regenerateAnalysis",
-                "Writes the analysis anew, with all that was learned since; the old ones stay.",
+                "Writes the analysis anew, with all that is known by now; the old ones stay. A model may take minutes.",
                 _ACT,
-                parameters=incident,
+                parameters=[
+                    *incident,
+                    _parameter("planner", "query", _AUTHOR, "Who writes; the LLM, if it is set up."),
+                ],
                 answer="Analysis",
                 errors=(400, 404, 409, 413, 415, 503),
             )

@@ -201,7 +201,8 @@ async def test_a_body_of_the_api_is_small(server: Served) -> None:
 async def test_an_analysis_is_written_anew(played_server: Served) -> None:
     answer = await played_server.post("/api/incidents/1/regenerate-analysis")
     assert answer.status == 200
-    assert set(answer.body) == {"incident_id", "event_id", "analysis_markdown"}
+    assert set(answer.body) == {"incident_id", "event_id", "analysis_markdown", "planner", "model", "sections", "why"}
+    assert (answer.body["planner"], answer.body["model"]) == ("composed", None)
     detail = (await played_server.get("/api/incidents/1")).body
     assert detail["analysis_markdown"] == answer.body["analysis_markdown"]
     newest = [event for event in detail["events"] if event["event_type"] == "analysis"][-1]
