@@ -13,6 +13,7 @@ from sre_agent import gates, records
 from sre_agent.afterwards import keep_evidence, write_up
 from sre_agent.analysis import Author
 from sre_agent.analysis.surroundings import look
+from sre_agent.border import Border
 from sre_agent.cluster.absent import WHERE_FROM, AbsentCluster
 from sre_agent.cluster.port import Clock, Cluster, ClusterError
 from sre_agent.conclusion import brake_to_tell, conclude, summary
@@ -150,7 +151,8 @@ async def _look_into(walk: Walk, investigator: Investigator) -> None:
     except ClusterError as error:
         bound = Unbound(reason=f"what the alert is about could not be looked up: {error}")
     walk.target = bound if isinstance(bound, Target) else None
-    await investigator.investigate(walk, bound)
+    with Border("investigation.crashed", passing=(LostFence, Unreachable), run_id=str(walk.active.id)):
+        await investigator.investigate(walk, bound)
 
 
 async def _bind(walk: Walk, subject: Subject | None) -> Target | Unbound:
