@@ -21,7 +21,8 @@ _CONDITION = re.compile(
 """Behind such words, in the same clause, nothing is claimed to have been done."""
 _LIMIT = re.compile(r"\blimits?\b", re.IGNORECASE)
 _NEVER_BEFORE = re.compile(
-    r"\b(?:never (?:before|fired|happened|occurred|seen)|first (?:recorded )?(?:occurrence|time|incident)"
+    r"\b(?:never (?:before|fired|happened|occurred|seen)|first recorded (?:occurrence|incident)|for the first time"
+    r"|(?:this|it|which) (?:is|was)(?: the| its| only the)? (?:very )?first (?:occurrence|time|incident)"
     r"|no (?:earlier|previous|past|prior|similar) \w+|not (?:fired|occurred|happened|been seen) before)\b",
     re.IGNORECASE,
 )
@@ -68,7 +69,7 @@ def agent_claims(prose: str, known: Known) -> Iterator[Fault]:
         if forms.DEED_NOUN_WORDS.get(deed) not in known.done:
             yield Fault(kind=FaultKind.ACTION, said=found[0], reason="nothing of the kind was done, as the facts say")
     for found in forms.DECIDED.finditer(prose):
-        by_guard = re.search(r"\bguards?\b", prose[: found.start()], re.IGNORECASE)
+        by_guard = re.search(r"\bguards?\b", prose, re.IGNORECASE)
         if not (by_guard or _CONDITION.search(prose[: found.start()]) or found[1].lower() in known.decisions):
             yield Fault(kind=FaultKind.ACTION, said=found[0], reason="nobody decided on it, as the facts say")
 
