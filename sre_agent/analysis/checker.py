@@ -6,9 +6,9 @@ names hold its quotes and dates. It is strict: what it cannot find in the facts 
 say it otherwise.
 
 What it cannot see: a name without digit, hyphen or slash; which object a verb of action is about (`worker-2` for
-`worker-3`, if both are known), who did it, or one behind `if` or `when`; causes, comparisons and vague counts in words
-(`because`, `more often`, `most`); Roman numerals; a number that is true of something else, with a noun that is not in
-`forms`; which of several events in a sentence proves which part of it; whether an advice is a good one.
+`worker-3`, if both are known), or what somebody else than the agent did; verbs behind `if`; causes, comparisons and
+vague shares in words (`because`, `more often`, `most`); Roman numerals; a number that is true of something else, with a
+noun that is not in `forms`; which of several events in a sentence proves which part of it; whether an advice is good.
 """
 
 import re
@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from sre_agent.analysis.claims import (
     action_claims,
     advice_claims,
+    agent_claims,
     denial_claims,
     history_claims,
     name_claims,
@@ -25,7 +26,7 @@ from sre_agent.analysis.claims import (
 from sre_agent.analysis.commands import TYPED, harmless
 from sre_agent.analysis.facts import CaseFacts
 from sre_agent.analysis.fault import Fault, FaultKind
-from sre_agent.analysis.forms import ACTION, DATE, DEED, QUANTITY, REFERENCE, SHARE
+from sre_agent.analysis.forms import ACTION, DATE, DEED, FROM_TO, QUANTITY, REFERENCE, SHARE
 from sre_agent.analysis.known import Known, known_of
 from sre_agent.analysis.prose import plain_prose
 from sre_agent.analysis.sections import (
@@ -158,11 +159,20 @@ def _sentence(sentence: str, quotes: list[str], known: Known, *, advice: bool, s
         if ACTION.match(action) and not known.did(action, sent=deed[1].lower() == "sent"):
             yield Fault(kind=FaultKind.ACTION, said=action, reason=f"this was not {deed[1]}, as the facts say")
     yield from action_claims(bare, known, proven=bool(references) or advice or supposes)
+    for change in _changes(sentence, quotes):
+        if change not in known.changes:
+            yield Fault(kind=FaultKind.NUMBER, said=" to ".join(change), reason="no such change is in the facts")
+    yield from agent_claims(bare, known)
     yield from denial_claims(bare, known)
     yield from advice_claims(bare, known)
     yield from history_claims(bare, known, advice=advice)
     yield from name_claims(bare, known)
     yield from number_claims(bare, known, advice=advice)
+
+
+def _changes(sentence: str, quotes: list[str]) -> list[tuple[str, str]]:
+    """The changes of an amount that a sentence tells, in quotes or not."""
+    return FROM_TO.findall(_QUOTED.sub(lambda found: f"`{quotes[ord(found[1]) - _FIRST_QUOTE]}`", sentence))
 
 
 def _references(prose: str, known: Known) -> Iterator[Fault]:

@@ -10,6 +10,9 @@ from sre_agent.analysis.fault import Fault, FaultKind
 from sre_agent.analysis.known import ANY_VERB, Known
 from sre_agent.analysis.texts import WEEKDAYS
 
+_DENIED = re.compile(r" (?:nothing|no|neither|not)\b", re.IGNORECASE)
+_ORDERED = {"delete": "delete_pod", "remove": "delete_pod"}
+"""Orders that an analysis may give where the agent offers that action itself."""
 _CONDITION = re.compile(
     r"\b(?:if|unless|whether|who|whoever|what|why|should|would|could)\b[^,;:]*$"
     r"|\b(?:when|whenever|once|until|before|after)\b[^,;:]*\b(?:is|are|gets?|has been|have been|being)(?: \w+ly)? $",
@@ -18,13 +21,15 @@ _CONDITION = re.compile(
 """Behind such words, in the same clause, nothing is claimed to have been done."""
 _LIMIT = re.compile(r"\blimits?\b", re.IGNORECASE)
 _NEVER_BEFORE = re.compile(
-    r"\b(?:never (?:before|fired|happened|occurred|seen)|first (?:recorded )?(?:occurrence|time|incident)"
+    r"\b(?:never (?:before|fired|happened|occurred|seen)|first recorded (?:occurrence|incident)|for the first time"
+    r"|(?:this|it|which) (?:is|was)(?: the| its| only the)? (?:very )?first (?:occurrence|time|incident)"
     r"|no (?:earlier|previous|past|prior|similar) \w+|not (?:fired|occurred|happened|been seen) before)\b",
     re.IGNORECASE,
 )
 _AGAIN = re.compile(
     r"\b(?:recurr(?:ed|ing|ence|ent)|repeatedly|again and again|(?:each|every) time|many times|several times"
-    r"|keeps? (?:firing|happening|coming back))\b",
+    r"|keeps? (?:firing|happening|coming back)|(?:fires?|happens?|occurs?) (?:hourly|daily|nightly|weekly|often)"
+    r"|(?:many|several|multiple|numerous|a few|a couple of) (?:times|occurrences|incidents))\b",
     re.IGNORECASE,
 )
 _OPEN_QUESTION = re.compile(r"\b(?:if|whether|unless|until)\b[^,;:]*$", re.IGNORECASE)
@@ -51,6 +56,24 @@ def action_claims(prose: str, known: Known, *, proven: bool) -> Iterator[Fault]:
             yield Fault(kind=FaultKind.UNPROVEN, said=word, reason="the sentence names no event that proves it")
 
 
+def agent_claims(prose: str, known: Known) -> Iterator[Fault]:
+    """What the agent is said to do is what it can do, a change only where it sent one; so for deeds in nouns."""
+    for found in forms.AGENT_VERB.finditer(prose):
+        verb = found[1].lower()
+        changed = verb in forms.AGENT_CHANGES and (known.sent_words or known.done)
+        looked = verb in forms.AGENT_LOOKS or _DENIED.match(prose, found.end())
+        if not (looked or changed) and not _CONDITION.search(prose[: found.start()]):
+            yield Fault(kind=FaultKind.ACTION, said=found[0], reason="that is not what the agent did, as the facts say")
+    for found in forms.DEED_NOUN.finditer(prose):
+        deed = (found[1] or found[2]).lower()
+        if forms.DEED_NOUN_WORDS.get(deed) not in known.done:
+            yield Fault(kind=FaultKind.ACTION, said=found[0], reason="nothing of the kind was done, as the facts say")
+    for found in forms.DECIDED.finditer(prose):
+        by_guard = re.search(r"\bguards?\b", prose, re.IGNORECASE)
+        if not (by_guard or _CONDITION.search(prose[: found.start()]) or found[1].lower() in known.decisions):
+            yield Fault(kind=FaultKind.ACTION, said=found[0], reason="nobody decided on it, as the facts say")
+
+
 def denial_claims(prose: str, known: Known) -> Iterator[Fault]:
     """That nothing was done, where the last run sent something; that all is well, before the incident has ended."""
     for found in forms.NOT_DONE.finditer(prose):
@@ -59,7 +82,8 @@ def denial_claims(prose: str, known: Known) -> Iterator[Fault]:
             yield Fault(kind=FaultKind.ACTION, said=found[0], reason="the last run did that, as the facts say")
     if known.sent_words and (nothing := forms.NOTHING_DONE.search(prose)):
         yield Fault(kind=FaultKind.ACTION, said=nothing[0], reason="the last run sent a change, as the facts say")
-    if not known.ended and (calm := forms.CALM.search(prose)):
+    calm = forms.CALM.search(prose)
+    if calm and not known.ended and not _OPEN_QUESTION.search(prose[: calm.start()]):
         yield Fault(kind=FaultKind.HISTORY, said=calm[0], reason="the incident has not ended, as the facts say")
 
 
@@ -71,7 +95,7 @@ def advice_claims(prose: str, known: Known) -> Iterator[Fault]:
             yield Fault(kind=FaultKind.ACTION, said=found[1], reason="the agent recommends nothing of the kind")
     for found in forms.RISKY.finditer(prose):
         verb = found[1].lower()
-        if not (verb in {"delete", "remove"} and "delete_pod" in known.offered_words):
+        if _ORDERED.get(verb) not in known.offered_words:
             yield Fault(kind=FaultKind.ACTION, said=found[1], reason="an analysis gives no such order")
 
 
@@ -81,6 +105,8 @@ def history_claims(prose: str, known: Known, *, advice: bool) -> Iterator[Fault]
         return
     if known.occurrences > 1 and (found := _NEVER_BEFORE.search(prose)):
         yield Fault(kind=FaultKind.HISTORY, said=found[0], reason=f"there are {known.occurrences} occurrences")
+    if known.occurrences < forms.FEWER_THAN_LOTS and (found := forms.LOTS.search(prose)):
+        yield Fault(kind=FaultKind.HISTORY, said=found[0], reason="there are not so many occurrences")
     if known.occurrences == 1 and (found := _AGAIN.search(prose)):
         yield Fault(kind=FaultKind.HISTORY, said=found[0], reason="there is one occurrence")
     for found in _CURED.finditer(prose):
@@ -101,6 +127,9 @@ def name_claims(prose: str, known: Known) -> Iterator[Fault]:
         parts = [part for part in said.split("/") if not re.fullmatch(r"[\d.]+|v\d+", part)]
         if any(part not in known.words for part in parts if not forms.QUANTITY.fullmatch(part)):
             yield Fault(kind=FaultKind.NAME, said=said, reason="no object of this name is in the facts")
+    for said in forms.ADDRESS.findall(prose):
+        if said not in known.corpus:
+            yield Fault(kind=FaultKind.NAME, said=said, reason="no such address is in the facts")
     for said in re.findall(r"\b(?:RB_[A-Z_]+|Kube[A-Z]\w+)\b", prose):
         if said not in known.words:
             yield Fault(kind=FaultKind.NAME, said=said, reason="no alert or runbook of this name is in the facts")
@@ -183,6 +212,11 @@ _NUMBER_RULES = (
         pattern=forms.COUNT,
         holds=lambda found, known: int(found[1]) in known.counts[found[2]],
         reason="not so many",
+    ),
+    _NumberRule(
+        pattern=forms.EXIT_CODE,
+        holds=lambda found, known: re.search(rf"exit code {found[1]}\b", known.corpus) is not None,
+        reason="no such exit code",
     ),
     _NumberRule(
         pattern=forms.INCIDENT,

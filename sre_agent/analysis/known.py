@@ -19,6 +19,7 @@ from sre_agent.event import EventType
 from sre_agent.times import duration_text
 from sre_agent.tools.registry import REMEDIATIONS
 
+_ARROW = re.compile(r"([\d.]+[KMGT]i?) ?→ ?([\d.]+[KMGT]i?)")
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 ANY_VERB = ""
@@ -35,7 +36,8 @@ class Known:
 
     `done` are the words of actions that were done, `done_actions` and `sent_actions` whole action strings; `commands`
     those that the agent's own tools and guards wrote: an alert or a log may hold commands, too. `sent_words` are the
-    words of what the last run sent, `offered_words` of what was done, recommended or could be done by hand.
+    words of what the last run sent, `offered_words` of what was done, recommended or could be done by hand;
+    `decisions` hold the types of all events, `changes` from what to what an amount went or would go.
     """
 
     event_ids: frozenset[int]
@@ -48,6 +50,8 @@ class Known:
     sent_actions: frozenset[str]
     sent_words: frozenset[str]
     offered_words: frozenset[str]
+    decisions: frozenset[str]
+    changes: frozenset[tuple[str, str]]
     moments: frozenset[str]
     counts: Mapping[str, frozenset[int]]
     counts_of_times: Mapping[str, frozenset[int]]
@@ -109,6 +113,8 @@ def known_of(case: CaseFacts) -> Known:
         sent_actions=frozenset(event.payload["action"] for event in case.of_incident(EventType.INTENT)),
         sent_words=frozenset(_word_of(event.payload["action"]) for event in case.of_run(EventType.INTENT)),
         offered_words=done_words | frozenset(_offered_words(case)),
+        decisions=frozenset(event.event_type.value for event in case.events),
+        changes=frozenset(_changes(case)),
         moments=frozenset(map(_second, moments)),
         counts=_counts(case),
         counts_of_times=_times(case),
@@ -167,6 +173,19 @@ def _offered_words(case: CaseFacts) -> Iterator[str]:
         offered = by_hand or step.payload["status"] in {"proposed", "refused"}
         if offered and step.payload["tool"] in REMEDIATIONS:
             yield REMEDIATIONS[step.payload["tool"]].action_word
+
+
+def _changes(case: CaseFacts) -> Iterator[tuple[str, str]]:
+    """From what to what something was changed, or would be; over several raises too."""
+    for step in case.of_incident(EventType.STEP):
+        for change in (step.payload["result"] or {}).get("diff") or ():
+            yield change["before"], change["after"]
+    chain = [_ARROW.findall(step.action) for step in case.past.raises]
+    steps = [pair for pairs in chain for pair in pairs]
+    yield from ((before, after) for place, (before, _) in enumerate(steps) for _, after in steps[place:])
+    for value in leaves([_of_event(event) for event in case.events]):
+        if isinstance(value, str):
+            yield from _ARROW.findall(value)
 
 
 def _word_of(action: str) -> str:
