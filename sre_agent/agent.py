@@ -124,7 +124,7 @@ async def _open_minds(settings: Settings, store: Store) -> AsyncIterator[Minds]:
 
 def asks_model(settings: Settings) -> bool:
     """Whether a language model is asked: where one is set up, unless the settings say `scripted`."""
-    return settings.has_model and settings.planner != "scripted"
+    return settings.asks_model
 
 
 @asynccontextmanager

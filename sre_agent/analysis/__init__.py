@@ -6,6 +6,7 @@ not in the database, so that a reader can look every sentence up.
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from sre_agent.analysis.composer import compose
 from sre_agent.analysis.facts import gather
@@ -24,6 +25,10 @@ class Written:
     incident_id: int
     event_id: int
     markdown: str
+
+    def as_json(self) -> dict[str, Any]:
+        """What the API answers to a regeneration: {incident_id, event_id, analysis_markdown}."""
+        return {"incident_id": self.incident_id, "event_id": self.event_id, "analysis_markdown": self.markdown}
 
 
 async def analyse(store: Store, incident: Incident, *, now: datetime, regenerated: bool) -> Written:

@@ -56,7 +56,7 @@ async def _one(incident_id: int, wait: bool, as_json: bool) -> int:
     async with agent.open_store(load_settings()) as store:
         written = await _regenerate(store, incident_id, wait)
     if as_json:
-        print_json(_as_json(written))
+        print_json(written.as_json())
     else:
         typer.echo(written.markdown, nl=False)
     return 0
@@ -83,7 +83,7 @@ async def _all(since: str | None, wait: bool, as_json: bool) -> int:
                 skipped.append({"incident_id": incident_id, "reason": str(error)})
                 say(f"sre-agent: {error}")
                 continue
-            analyses.append(_as_json(written))
+            analyses.append(written.as_json())
             if not as_json:
                 typer.echo(f"incident {incident_id}: analysed again, event {written.event_id}")
     if as_json:
@@ -112,12 +112,3 @@ def _now() -> "datetime":
     from datetime import UTC, datetime
 
     return datetime.now(UTC)
-
-
-def _as_json(written: "Written") -> dict[str, Any]:
-    """What the API answers to a regeneration."""
-    return {
-        "incident_id": written.incident_id,
-        "event_id": written.event_id,
-        "analysis_markdown": written.markdown,
-    }
