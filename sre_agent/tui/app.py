@@ -100,7 +100,7 @@ class OnCall(App[None]):
 
     def on_away(self, event: Away) -> None:
         since = self.presence.away_since or self._clock()
-        self.presence = replace(self.presence, live=False, away=event.reason, away_since=since)
+        self.presence = replace(self.presence, live=False, away=event.reason, away_since=since, refuses=event.refuses)
 
     def on_status_read(self, event: StatusRead) -> None:
         self.presence = replace(self.presence, status=event.status)
@@ -142,7 +142,7 @@ class OnCall(App[None]):
             try:
                 await self._source.watch(self._tell)
             except SreAgentError as error:
-                self.post_message(Away(str(error)))
+                self.post_message(Away(str(error), refuses=not isinstance(error, Unreachable)))
             await asyncio.sleep(AGAIN_SECONDS)
 
     @work(exclusive=True, group="status", exit_on_error=False)

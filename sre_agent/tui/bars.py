@@ -13,13 +13,17 @@ from sre_agent.tui.source import Document
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Presence:
-    """Whether the other side is there. `away` is why not, since `away_since`; `status` is what it said last."""
+    """Whether the other side is there. `away` is why not, since `away_since`; `status` is what it said last.
+
+    `refuses`: it is there, and lets nobody in.
+    """
 
     place: str = ""
     live: bool = False
     status: Document | None = None
     away: str | None = None
     away_since: datetime | None = None
+    refuses: bool = False
 
 
 class StatusBar(Horizontal):
@@ -48,7 +52,8 @@ class AwayBar(Static):
         if presence.away is not None:
             since = f" since {presence.away_since:%H:%M:%S} UTC" if presence.away_since else ""
             who = "server" if presence.place.startswith("http") else "database"
-            self.update(Content(f"The {who} is away{since}, trying again: {presence.away}"))
+            state = "refuses" if presence.refuses else f"is away{since}"
+            self.update(Content(f"The {who} {state}, trying again: {presence.away}"))
 
 
 def _whose(presence: Presence) -> Content:

@@ -133,7 +133,7 @@ class ListScreen(IncidentScreen):
             self._read_more(cursor)
 
     def on_incident_table_highlighted(self, event: IncidentTable.Highlighted) -> None:
-        self.query_one("#peek", Static).update(_peek(event.row))
+        self.query_one("#peek", Static).update(_peek(event.row), layout=False)
 
     def on_input_changed(self, event: Input.Changed) -> None:
         if self._typing is not None:

@@ -15,11 +15,12 @@ class Changed(Message):
 
 
 class Away(Message):
-    """The database or the server cannot be reached, or lets nobody in."""
+    """The database or the server cannot be reached; `refuses`: it is there, and lets nobody in."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, refuses: bool = False) -> None:
         super().__init__()
         self.reason = reason
+        self.refuses = refuses
 
 
 class StatusRead(Message):

@@ -10,6 +10,8 @@ from typing import ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
+from textual.cache import LRUCache
+from textual.content import Content
 from textual.geometry import Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
@@ -18,12 +20,14 @@ from textual.visual import Visual
 
 from sre_agent.tui.columns import Columns
 from sre_agent.tui.keys import CHOOSING
-from sre_agent.tui.listing import Listing, Row
+from sre_agent.tui.listing import Listing, Row, age
 from sre_agent.tui.messages import IncidentWanted
 
 AHEAD = 60
 """So many rows before its end more of the list is asked for."""
 AGES_SECONDS = 15.0
+KEPT = 500
+"""Lines that are kept as they were drawn."""
 
 
 class IncidentTable(ScrollView, can_focus=True):
@@ -62,9 +66,15 @@ class IncidentTable(ScrollView, can_focus=True):
         self._cursor = 0
         self._hover: int | None = None
         self._columns = Columns.of(80, 3)
+        self._drawn: LRUCache[object, Strip] = LRUCache(KEPT)
 
     def on_mount(self) -> None:
         self.set_interval(AGES_SECONDS, self.refresh)
+
+    @property
+    def listing(self) -> Listing:
+        """What is shown."""
+        return self._listing
 
     @property
     def cursor(self) -> int:
@@ -97,19 +107,30 @@ class IncidentTable(ScrollView, can_focus=True):
         self.scroll_to(y=self._in_view(self.scroll_offset.y), animate=False, immediate=True)
 
     def render_line(self, y: int) -> Strip:
-        width = self.scrollable_content_region.width
         if y == 0:
-            style, content = self.get_visual_style("incident-table--header"), self._columns.header()
-        else:
-            index = y - 1 + self.scroll_offset.y
-            if index >= len(self._listing.rows):
-                return Strip.blank(width, self.visual_style.rich_style)
-            selected = index == self._cursor
-            name = "cursor" if selected else "hover" if index == self._hover else ""
-            style = self.get_visual_style(f"incident-table--{name}") if name else self.visual_style
-            content = self._columns.row(self._listing.rows[index], self._clock(), selected=selected)
+            return self._strip(self._columns.header(), "header")
+        index = y - 1 + self.scroll_offset.y
+        if index >= len(self._listing.rows):
+            return Strip.blank(self.scrollable_content_region.width, self.visual_style.rich_style)
+        row, now = self._listing.rows[index], self._clock()
+        state = "cursor" if index == self._cursor else "hover" if index == self._hover else ""
+        key = (row, age(row.updated_at, now), state, self._columns, self.visual_style)
+        strip = self._drawn.get(key)
+        if strip is None:
+            strip = self._strip(self._columns.row(row, now, selected=state == "cursor"), state)
+            self._drawn[key] = strip
+        return strip
+
+    def _strip(self, content: Content, state: str) -> Strip:
+        """One line of the screen; `state` names its style."""
+        style = self.get_visual_style(f"incident-table--{state}") if state else self.visual_style
+        width = self.scrollable_content_region.width
         strips = Visual.to_strips(self, content, width, 1, style, pad=True, apply_selection=False)
         return strips[0] if strips else Strip.blank(width)
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._drawn.clear()
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         super().watch_scroll_y(old_value, new_value)
