@@ -62,6 +62,14 @@ class Terminal:
             last = time.monotonic()
         return last - began
 
+    def type_until(self, key: str, words: str) -> None:
+        """Types a key again and again until something was drawn."""
+        deadline = time.monotonic() + START_SECONDS
+        while words not in self.drawn:
+            assert time.monotonic() < deadline, self.drawn[-3000:]
+            os.write(self._own, key.encode())
+            self._read(0.1)
+
     def settle(self) -> None:
         """Reads until nothing more is drawn."""
         while self._read(0.3):
