@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pytest
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
+from textual.widgets import Input
 
 from sre_agent.tui.app import OnCall
 from sre_agent.tui.database import DatabaseSource
@@ -35,9 +36,7 @@ ANSWERED = ("", "The replayed incident is open.")
 LISTED = [("o", "3 read"), ("j", "1 KubePodCrashLoopBackOff")]
 CASES = (
     Case(name="list", story=LISTED),
-    Case(
-        name="list-wide-light", story=LISTED, size=LARGE, theme="textual-light"
-    ),
+    Case(name="list-wide-light", story=LISTED, size=LARGE, theme="textual-light"),
     Case(name="list-without-colour", story=LISTED, without_colour=True),
     Case(name="empty", story=[("", "o shows replays.")]),
     Case(name="answer", story=[ANSWERED], incident_id=2),
@@ -68,5 +67,7 @@ async def test_it_looks_as_it_did(
             if key:
                 await pilot.press(key)
             await seen(pilot, words)
+        for field in app.screen.query(Input):
+            field.cursor_blink = False
         await pilot.pause(0.2)
         assert app.export_screenshot(simplify=True) == snapshot(extension_class=Picture)
