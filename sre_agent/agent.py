@@ -135,7 +135,7 @@ async def open_desk(settings: Settings) -> AsyncIterator[tuple[Store, Author]]:
 
 def asks_model(settings: Settings) -> bool:
     """Whether a language model is asked: where one is set up, unless the settings say `scripted`."""
-    return settings.has_model and settings.planner != "scripted"
+    return settings.asks_model
 
 
 @asynccontextmanager

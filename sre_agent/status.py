@@ -66,6 +66,7 @@ class Status:
     at: datetime
     mode: str
     cluster: str
+    planner: str
     brakes: tuple[BrakeStatus, ...]
     pauses: tuple[Pause, ...]
     work: WorkUnderWay
@@ -91,6 +92,7 @@ async def read_status(
         at=now,
         mode=settings.agent_mode,
         cluster=settings.cluster,
+        planner=settings.planner_name,
         brakes=tuple(said(look) for said in _BRAKES),
         pauses=state.pauses,
         work=await store.brakes.work(),
@@ -118,6 +120,7 @@ def status_json(status: Status) -> dict[str, Any]:
             "at": moment_json(status.at),
             "mode": status.mode,
             "cluster": status.cluster,
+            "planner": status.planner,
             "held": status.held,
             "brakes": [
                 {"name": brake.name, "on": brake.on, "what": brake.what, "until": moment_json(brake.until)}

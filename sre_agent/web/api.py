@@ -12,7 +12,7 @@ from sre_agent.status import pause_json, read_status, status_json
 from sre_agent.store.book import Decision
 from sre_agent.web.body import SMALL, read_body, read_words
 from sre_agent.web.errors import Refused, dumps
-from sre_agent.web.parameters import author_asked, end_asked, incident_id, page_asked
+from sre_agent.web.parameters import LONGEST_NAME, author_asked, end_asked, incident_id, page_asked
 from sre_agent.web.site import site_of
 
 BY = "an operator, by the API"
@@ -27,13 +27,20 @@ async def incidents(request: web.Request) -> web.Response:
     page = await site_of(request).service.store.book.page(
         asked.filters, limit=asked.limit, cursor=asked.cursor, offset=asked.offset
     )
-    listed = [views.incident_json(incident) for incident in page.incidents]
-    return _json({"incidents": listed, "next_cursor": page.next_cursor})
+    return _json(views.page_json(page))
 
 
 async def incident(request: web.Request) -> web.Response:
     """GET /api/incidents/{id}: one incident, its events, its newest analysis, similar ones of the past."""
     return _json(await views.detail(site_of(request).service.store, incident_id(request)))
+
+
+async def runbook(request: web.Request) -> web.Response:
+    """GET /api/runbooks/{id}: what a runbook takes and does, as it is now."""
+    identifier, known = request.match_info["id"], site_of(request).service.runbooks()
+    if identifier not in known:
+        raise Refused(404, f"there is no runbook {identifier[:LONGEST_NAME]}; known: {', '.join(known.by_id)}")
+    return _json(views.runbook_json(known[identifier]))
 
 
 async def regenerate_analysis(request: web.Request) -> web.Response:
@@ -96,7 +103,7 @@ async def resume(request: web.Request) -> web.Response:
 
 def _decided(what: str, decision: Decision) -> web.Response:
     log.event("incident.decided", what=what, incident_id=decision.incident.id, changed=decision.changed)
-    return _json({"incident": views.incident_json(decision.incident), "changed": decision.changed})
+    return _json(views.decision_json(decision))
 
 
 def _json(document: dict[str, Any]) -> web.Response:

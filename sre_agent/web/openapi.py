@@ -20,7 +20,7 @@ _MEANINGS = {
     400: "Something in the request is wrong; `path` names it.",
     401: "No credential, or an unknown one.",
     403: "A credential of another role, or a page of another site.",
-    404: "There is no such incident; the message names the nearest ids.",
+    404: "There is no such incident or runbook; the message names what there is.",
     409: "The state of the incident forbids it.",
     413: "The body is longer than what is taken.",
     415: "The body is compressed.",
@@ -118,6 +118,16 @@ def _paths() -> dict[str, Any]:
                 _ACT,
                 parameters=incident,
                 **_with_503(decided),
+            )
+        },
+        "/api/runbooks/{id}": {
+            "get": _operation(
+                "showRunbook",
+                "One runbook as it is now: its alerts, its steps with their gates, its prose.",
+                _READ,
+                parameters=[_parameter("id", "path", _NAME, "The runbook, such as RB_OOM.")],
+                answer="Runbook",
+                errors=(404,),
             )
         },
         "/api/status": {
