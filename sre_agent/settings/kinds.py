@@ -204,9 +204,7 @@ ADDRESS = Kind(allowed="HOST:PORT, such as 127.0.0.1:8080 or [::]:8080", parse=_
 BASE_URL = Kind(allowed="an http:// or https:// URL without user and password", parse=_parse_base_url, mask=_mask_url)
 MODE = _choice("recommend", "auto")
 HELM = _choice("act", "recommend")
-LINKS = _list_of(
-    _link, "a comma-separated list of NAME=URL; in the URL {" + "}, {".join(LINK_PLACES) + "}"
-)
+LINKS = _list_of(_link, "a comma-separated list of NAME=URL; in the URL {" + "}, {".join(LINK_PLACES) + "}")
 PLANNER = _choice("scripted", "llm")
 EFFORT = _choice("minimal", "low", "medium", "high")
 MONEY = Kind(allowed="an amount such as 1.25", parse=_parse_money, write="{:g}".format)

@@ -85,9 +85,7 @@ class Access:
                 f"{' and '.join(_TOKENS[role] for role in shared)} are the same: give each a token of its own, because "
                 "each opens something else"
             )
-        return cls(
-            keys=keys, loopback=loopback, closed=not loopback and not insecure, visitors=settings.visitors
-        )
+        return cls(keys=keys, loopback=loopback, closed=not loopback and not insecure, visitors=settings.visitors)
 
     def guards(self, need: Need) -> bool:
         """Whether a credential was set for what this needs."""

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 COOKIE = "sre_agent_session"
 WORD = "csrf"
-"""The field of a form; a script says the same in the header `X-CSRF-Token`."""
+WORD_HEADER = "X-CSRF-Token"
+"""The field of a form, and the header in which a script says the same."""
 
 LIFE_SECONDS = 12 * 3600
 """A shift. Whoever works longer signs in again."""
