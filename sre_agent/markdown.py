@@ -26,5 +26,8 @@ def _renderer() -> MarkdownIt:
 
 
 def _is_web_address(url: str) -> bool:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
     return parts.scheme in {"http", "https"} and bool(parts.hostname)

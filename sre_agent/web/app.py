@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
-from urllib.parse import quote
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -30,7 +29,7 @@ from sre_agent.web.errors import Refused, answer, in_one_shape
 from sre_agent.web.glance import CHECKS_SECONDS, STATUS_SECONDS, Glance
 from sre_agent.web.health import Health
 from sre_agent.web.hub import Hub
-from sre_agent.web.rendering import error_page, session_in, static
+from sre_agent.web.rendering import error_page, see_other, session_in, static
 from sre_agent.web.sessions import WORD_HEADER
 from sre_agent.web.site import NEED, SITE, Site, site_of
 from sre_agent.web.stream import stream
@@ -166,12 +165,17 @@ async def _as_pages(request: web.Request, handler: Handler) -> web.StreamRespons
     """What goes wrong at a page is told as one. Who may not see it is asked to sign in."""
     if not _wants_page(request):
         return await handler(request)
-    response = await handler(request)
+    try:
+        response = await handler(request)
+    except web.HTTPSeeOther as elsewhere:
+        return see_other(elsewhere.headers["Location"])
     if response.status < 400 or response.content_type != "application/json" or not isinstance(response, web.Response):
         return response
     error = json.loads(response.text or "")["error"]
     if response.status == 401:
-        raise web.HTTPSeeOther(f"/sign-in?next={quote(request.path_qs if request.method == 'GET' else '/')}")
+        return see_other(await pages.where_to_sign_in(request))
+    if request.match_info.route.resource is None:
+        return error_page(request, response.status, "No page has this address.", again=None)
     again = AGAIN_SECONDS if response.status == 503 and request.method == "GET" else None
     return error_page(request, response.status, error["message"], again=again)
 

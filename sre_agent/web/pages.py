@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlencode
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from aiohttp import web
 from markupsafe import Markup
@@ -27,12 +27,13 @@ from sre_agent.status import read_status, status_json
 from sre_agent.store.history_rows import PatternFacts
 from sre_agent.tools.registry import TOOLS
 from sre_agent.tools.types import RemediationTool
+from sre_agent.web.access import SAFE_METHODS
 from sre_agent.web.api import BY
 from sre_agent.web.body import LONGEST_TEXT, SMALL, read_body
 from sre_agent.web.charts import occurrences, values
 from sre_agent.web.errors import Refused
 from sre_agent.web.parameters import PAGE_PARAMETERS, incident_id, page_asked
-from sre_agent.web.rendering import page, session_in
+from sre_agent.web.rendering import page, see_other, session_in
 from sre_agent.web.sessions import COOKIE, LIFE_SECONDS, WORD
 from sre_agent.web.site import NEED, site_of
 
@@ -126,7 +127,7 @@ async def _incident_page(
             for name in ("cluster", "namespace", "workload", "pod", "container", "node")
             if document["incident"][name]
         ],
-        links=_links(request, seen.incident),
+        links=[*_links(request, seen.incident), *_sources(document)],
         analysis=analyses[0] if analyses else None,
         older_analyses=analyses[1:],
         patterns=[_html(pattern.sentence) for pattern in patterns_of(case)],
@@ -139,19 +140,19 @@ async def _incident_page(
 
 async def regenerate_analysis(request: web.Request) -> web.StreamResponse:
     """POST /incident/{id}/regenerate-analysis: a new analysis; where none can be written the old one stays."""
-    await _form(request, back=f"/incident/{incident_id(request)}#analysis")
     identifier = incident_id(request)
+    await _form(request)
     try:
         await regenerate(site_of(request).service.store, identifier, now=_now())
     except SreAgentError as error:
         return await _incident_page(request, code=409, fault=f"No new analysis was written: {error}")
-    raise web.HTTPSeeOther(f"/incident/{identifier}#analysis")
+    return see_other(f"/incident/{identifier}#analysis")
 
 
 async def decide(request: web.Request) -> web.StreamResponse:
     """POST /incident/{id}/decide: a person suppresses or resolves it."""
     identifier = incident_id(request)
-    said = await _form(request, back=f"/incident/{identifier}", keeps="reason", anchor="act")
+    said = await _form(request)
     book, reason = site_of(request).service.store.book, said.get("reason", "").strip() or None
     decided = {"suppress": book.suppress, "resolve": book.resolve}.get(said.get("what", ""))
     if decided is None:
@@ -161,7 +162,7 @@ async def decide(request: web.Request) -> web.StreamResponse:
     except SreAgentError as error:
         return await _incident_page(request, code=409, fault=str(error), reason=reason or "")
     log.event("incident.decided", what=said["what"], incident_id=identifier)
-    raise web.HTTPSeeOther(f"/incident/{identifier}")
+    return see_other(f"/incident/{identifier}")
 
 
 async def runbooks(request: web.Request) -> web.Response:
@@ -212,7 +213,7 @@ async def status(request: web.Request) -> web.Response:
 
 async def pause(request: web.Request) -> web.StreamResponse:
     """POST /status/pause: a person's stop, or go."""
-    said = await _form(request, back="/status", keeps="reason", anchor="stop")
+    said = await _form(request)
     brakes, reason = site_of(request).service.store.brakes, said.get("reason", "").strip() or None
     if said.get("what") == "pause":
         await brakes.pause(by=BY, reason=reason, until=None, now=_now())
@@ -220,7 +221,7 @@ async def pause(request: web.Request) -> web.StreamResponse:
         await brakes.resume(by=BY, now=_now())
     else:
         raise Refused(400, "the form says neither pause nor resume")
-    raise web.HTTPSeeOther("/status")
+    return see_other("/status")
 
 
 async def sign_in_page(request: web.Request) -> web.Response:
@@ -242,36 +243,57 @@ async def sign_in(request: web.Request) -> web.StreamResponse:
     if cookie is None:
         log.warning("sign_in.refused")
         return page(request, "sign_in.html", code=403, next=back, wrong=True, lost=False)
-    answered = web.HTTPSeeOther(back)
+    answered = see_other(back)
     answered.set_cookie(
         COOKIE, cookie, max_age=LIFE_SECONDS, httponly=True, samesite="Lax", secure=request.secure, path="/"
     )
-    raise answered
+    return answered
 
 
 async def sign_out(request: web.Request) -> web.StreamResponse:
     """POST /sign-out: the end of the session."""
-    await _form(request, back="/")
-    answered = web.HTTPSeeOther("/")
+    await _form(request)
+    answered = see_other("/")
     answered.del_cookie(COOKIE, path="/")
-    raise answered
+    return answered
 
 
-async def _form(request: web.Request, *, back: str, keeps: str | None = None, anchor: str = "") -> Mapping[str, str]:
+async def where_to_sign_in(request: web.Request) -> str:
+    """The sign-in page that leads back to what was asked for, with the reason that a form gave."""
+    if request.method in SAFE_METHODS:
+        return f"/sign-in?next={quote(request.path_qs)}"
+    try:
+        said = _said(await read_body(request, SMALL))
+    except Refused:
+        said = {}
+    return _after_signing_in(request, said)
+
+
+async def _form(request: web.Request) -> Mapping[str, str]:
     """What a form says. Its word is asked for where a session is what lets it in.
 
-    A session that is over, or a word of another one, does nothing: signing in leads `back`, with what was written.
+    A session that is over, or a word of another one, does nothing: it leads to signing in and back.
     """
     said = _said(await read_body(request, SMALL))
     session = session_in(request)
-    open_to_all = site_of(request).access.opens_to_all(request[NEED])
+    if session is None and site_of(request).access.opens_to_all(request[NEED]):
+        return said
     if session is not None and session.knows(said.get(WORD, "")):
         return said
-    if session is None and open_to_all:
-        return said
-    kept = f"?{urlencode({keeps: said[keeps]})}" if keeps and said.get(keeps) else ""
-    place, _, fragment = back.partition("#")
-    raise web.HTTPSeeOther(f"/sign-in?lost&next={quote(f'{place}{kept}#{anchor or fragment}')}")
+    raise web.HTTPSeeOther(_after_signing_in(request, said))
+
+
+def _after_signing_in(request: web.Request, said: Mapping[str, str]) -> str:
+    """Nothing was done for this form: where to sign in, on the way back to the page that it stands on."""
+    identifier = request.match_info.get("id", "")
+    place, anchor = {
+        regenerate_analysis: (f"/incident/{identifier}", "analysis"),
+        decide: (f"/incident/{identifier}", "act"),
+        pause: ("/status", "stop"),
+    }.get(request.match_info.route.handler, ("/", ""))
+    reason = said.get("reason", "").strip()[:LONGEST_TEXT]
+    kept = f"?{urlencode({'reason': reason})}" if reason else ""
+    return f"/sign-in?lost&next={quote(f'{place}{kept}#{anchor}' if anchor else place)}"
 
 
 def _said(body: bytes) -> dict[str, str]:
@@ -348,8 +370,24 @@ def _runbook(runbook: Any, counted: Mapping[str, Any] | None) -> dict[str, Any]:
     }
 
 
+def _sources(document: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Where the newest alert came from, as it says itself: by http(s) alone."""
+    said = [event["payload"] for event in document["events"] if event["event_type"] == "webhook_received"]
+    url = (said[-1].get("generatorURL") if said else None) or ""
+    return [{"name": "Source of the alert", "url": url}] if _is_web_address(url) else []
+
+
+def _is_web_address(url: str) -> bool:
+    """Whether a browser may be led there: http(s), a host, and no name in front of it that looks like one."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and "@" not in parts.netloc
+
+
 def _links(request: web.Request, incident: Incident) -> list[dict[str, str]]:
-    """The settings' links with this incident's names, and where the alert came from."""
+    """The settings' links with this incident's names."""
     around = timedelta(hours=1)
     begin, end = incident.created_at - around, (incident.resolved_at or incident.updated_at) + around
     places = {

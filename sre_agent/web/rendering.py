@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -44,6 +45,14 @@ def page(request: web.Request, template: str, *, code: int = 200, **facts: Any) 
     response.enable_compression()
     return response
 
+
+def see_other(place: str) -> web.Response:
+    """After a form: the browser reads the page at this path of the server, so that a reload repeats nothing."""
+    return web.Response(status=303, headers={"Location": quote(place, safe=_OF_A_PATH)})
+
+
+_OF_A_PATH = "/%?#&=+:;,@!$'()*~[]"
+"""Stays as it is in a path that is one already."""
 
 HEADINGS = {
     400: "That cannot be read",
