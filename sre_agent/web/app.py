@@ -23,7 +23,7 @@ from sre_agent.doctor import Finding, examine
 from sre_agent.log import get_logger
 from sre_agent.reception import Reception
 from sre_agent.status import read_status, status_json
-from sre_agent.web import api, operations, pages, webhook
+from sre_agent.web import api, operations, pages, signing, webhook
 from sre_agent.web.access import SAFE_METHODS, Access, Need, refuse_other_sites
 from sre_agent.web.errors import Refused, answer, in_one_shape
 from sre_agent.web.glance import CHECKS_SECONDS, STATUS_SECONDS, Glance
@@ -82,9 +82,9 @@ ROUTES = (
     _page("GET", "/runbook/{id}", Need.READ, pages.runbook),
     _page("GET", "/status", Need.READ, pages.status),
     _page("POST", "/status/pause", Need.ACT, pages.pause),
-    _page("GET", "/sign-in", Need.NOTHING, pages.sign_in_page),
-    _page("POST", "/sign-in", Need.NOTHING, pages.sign_in),
-    _page("POST", "/sign-out", Need.NOTHING, pages.sign_out),
+    _page("GET", "/sign-in", Need.NOTHING, signing.sign_in_page),
+    _page("POST", "/sign-in", Need.NOTHING, signing.sign_in),
+    _page("POST", "/sign-out", Need.NOTHING, signing.sign_out),
     _route("GET", "/static/{name}", Need.NOTHING, static),
 )
 PAGES = frozenset(route.handler for route in ROUTES if route.page)
@@ -173,7 +173,7 @@ async def _as_pages(request: web.Request, handler: Handler) -> web.StreamRespons
         return response
     error = json.loads(response.text or "")["error"]
     if response.status == 401:
-        return see_other(await pages.where_to_sign_in(request))
+        return see_other(await signing.where_to_sign_in(request))
     if request.match_info.route.resource is None:
         return error_page(request, response.status, "No page has this address.", again=None)
     again = AGAIN_SECONDS if response.status == 503 and request.method == "GET" else None

@@ -1,0 +1,175 @@
+"""The page of one incident: what its document says, arranged for a person who has ten seconds.
+
+Called by `pages`. Everything on it is of the one read that the API answers, and of the pattern facts of its past.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from aiohttp import web
+from markupsafe import Markup
+
+from sre_agent import markdown, views
+from sre_agent.analysis.facts import CaseFacts
+from sre_agent.analysis.patterns import patterns_of
+from sre_agent.incident import Incident
+from sre_agent.quantity import QuantityError, bytes_of
+from sre_agent.run import StepStatus
+from sre_agent.sentences import MARKS, answer, last_state, step_from_json
+from sre_agent.store.history_rows import PatternFacts
+from sre_agent.web.charts import occurrences, values
+from sre_agent.web.parameters import incident_id
+from sre_agent.web.rendering import page
+from sre_agent.web.site import site_of
+
+MOST_EVENTS = 1000
+"""Of a timeline; more are in the document."""
+
+
+async def incident_page(
+    request: web.Request, *, code: int = 200, fault: str | None = None, reason: str = ""
+) -> web.Response:
+    store, identifier = site_of(request).service.store, incident_id(request)
+    seen = await views.read_detail(store, identifier)
+    past, running = await asyncio.gather(
+        store.history.facts(seen.incident, as_of=datetime.now(UTC)), store.history.run_under_way(identifier)
+    )
+    document = seen.as_json()
+    left_out = max(0, len(document["events"]) - MOST_EVENTS)
+    document["events"] = document["events"][left_out:]
+    outcome, mark = _outcome(document)
+    written = [event for event in document["events"] if event["event_type"] == "analysis"]
+    analyses = [_analysis(event) for event in reversed(written)]
+    steps = [step_from_json(step) for step in last_state(document).get("rb_steps", ())]
+    case = CaseFacts(incident=seen.incident, events=seen.events, past=past)
+    return page(
+        request,
+        "incident.html",
+        code=code,
+        document=document,
+        answer=answer(document),
+        outcome=outcome,
+        mark=mark,
+        running=running,
+        changes=[
+            {
+                "done": step.status is StepStatus.DONE,
+                "target": step.step,
+                "diff": step.result["diff"],
+                "notes": step.result.get("notes") or (),
+                "kubectl": step.result.get("kubectl"),
+            }
+            for step in steps
+            if step.result and "diff" in step.result
+        ],
+        reasons=[
+            {
+                "rule": judgement.rule,
+                "reason": judgement.reason,
+                "allowed_by": judgement.allowed_by,
+                "retry_at": judgement.retry_at,
+                "by_hand": judgement.by_hand,
+            }
+            for step in steps
+            for judgement in step.judgements
+            if judgement.verdict.name != "ALLOW"
+        ],
+        where=[
+            (name, document["incident"][name])
+            for name in ("cluster", "namespace", "workload", "pod", "container", "node")
+            if document["incident"][name]
+        ],
+        links=[*_links(request, seen.incident), *_sources(document)],
+        analysis=analyses[0] if analyses else None,
+        older_analyses=analyses[1:],
+        patterns=[html_of(pattern.sentence) for pattern in patterns_of(case)],
+        charts=_charts(past, [seen.incident.created_at, *(entry.created_at for entry in seen.past)]),
+        left_out=left_out,
+        fault=fault,
+        reason=reason,
+    )
+
+
+def _outcome(document: Mapping[str, Any]) -> tuple[str, str]:
+    """How the incident's answer looks: the class of its colour, and the mark that says the same without it."""
+    names = {"action_taken": "taken", "action_recommended": "recommended", "action_error": "error"}
+    for key, mark, _ in (MARKS[2], MARKS[0], MARKS[1]):
+        if document["incident"][key]:
+            return names[key], mark
+    refused = any(step["status"] == "refused" for step in last_state(document).get("rb_steps", ()))
+    return ("refused", "✗") if refused else ("none", "–")
+
+
+def _analysis(event: Mapping[str, Any]) -> dict[str, Any]:
+    payload = event["payload"]
+    sections = payload.get("sections") or {}
+    by_model = [title for title, by in sections.items() if by != "composed"]
+    if not by_model:
+        by = "written by code from the stored facts"
+    elif len(by_model) == len(sections):
+        by = f"written by {payload.get('model')}, checked against the stored facts"
+    else:
+        by = f"{', '.join(by_model)}: written by {payload.get('model')} and checked; the rest by code"
+    return {
+        "ts": event["ts"],
+        "regenerated": payload["regenerated"],
+        "by": by,
+        "why": payload.get("why"),
+        "html": html_of(payload["analysis_markdown"]),
+    }
+
+
+def html_of(text: str) -> Markup:
+    """Markdown as HTML; `markdown` is what makes it safe."""
+    return Markup(markdown.tohtml_of(text))  # noqa: S704
+
+
+def _sources(document: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Where the newest alert came from, as it says itself: by http(s) alone."""
+    said = [event["payload"] for event in document["events"] if event["event_type"] == "webhook_received"]
+    url = (said[-1].get("generatorURL") if said else None) or ""
+    return [{"name": "Source of the alert", "url": url}] if _is_web_address(url) else []
+
+
+def _is_web_address(url: str) -> bool:
+    """Whether a browser may be led there: http(s), a host, and no name in front of it that looks like one."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and "@" not in parts.netloc
+
+
+def _links(request: web.Request, incident: Incident) -> list[dict[str, str]]:
+    """The settings' links with this incident's names."""
+    around = timedelta(hours=1)
+    begin, end = incident.created_at - around, (incident.resolved_at or incident.updated_at) + around
+    places = {
+        "alertname": incident.alertname,
+        "namespace": incident.namespace,
+        "pod": incident.pod,
+        "container": incident.container,
+        "node": incident.node,
+        "workload": (incident.workload or "").rpartition("/")[2],
+        "from": str(int(begin.timestamp() * 1000)),
+        "to": str(int(end.timestamp() * 1000)),
+    }
+    filled = {name: quote(value or "", safe="") for name, value in places.items()}
+    return [{"name": link.name, "url": link.url.format_map(filled)} for link in site_of(request).service.settings.links]
+
+
+def _charts(past: PatternFacts, moments: Sequence[datetime]) -> list[dict[str, Any]]:
+    limits = []
+    for found in past.limits:
+        try:
+            limits.append((found.at, bytes_of(found.value), found.value))
+        except QuantityError:
+            continue
+    drawn = (
+        (values(limits), "Memory limit found at each incident"),
+        (occurrences(moments), "Similar incidents per week, this one included (the newest 50)"),
+    )
+    return [{"svg": svg, "caption": caption} for svg, caption in drawn if svg is not None]
