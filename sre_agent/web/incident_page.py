@@ -124,7 +124,7 @@ def _analysis(event: Mapping[str, Any]) -> dict[str, Any]:
 
 def html_of(text: str) -> Markup:
     """Markdown as HTML; `markdown` is what makes it safe."""
-    return Markup(markdown.tohtml_of(text))  # noqa: S704
+    return Markup(markdown.to_html(text))  # noqa: S704
 
 
 def _sources(document: Mapping[str, Any]) -> list[dict[str, str]]:
