@@ -4,6 +4,7 @@ Called by `pages`. Everything on it is of the one read that the API answers, and
 """
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,7 +18,7 @@ from sre_agent.analysis.facts import CaseFacts
 from sre_agent.analysis.patterns import patterns_of
 from sre_agent.incident import Incident
 from sre_agent.quantity import QuantityError, bytes_of
-from sre_agent.run import StepStatus
+from sre_agent.run import StepRecord, StepStatus
 from sre_agent.sentences import MARKS, answer, last_state, step_from_json
 from sre_agent.store.history_rows import PatternFacts
 from sre_agent.web.charts import occurrences, values
@@ -27,6 +28,8 @@ from sre_agent.web.site import site_of
 
 MOST_EVENTS = 1000
 """Of a timeline; more are in the document."""
+
+_HEADING = re.compile(r"<(/?)h([1-6])>")
 
 
 async def incident_page(
@@ -43,7 +46,7 @@ async def incident_page(
     outcome, mark = _outcome(document)
     written = [event for event in document["events"] if event["event_type"] == "analysis"]
     analyses = [_analysis(event) for event in reversed(written)]
-    steps = [step_from_json(step) for step in last_state(document).get("rb_steps", ())]
+    steps = _steps(document)
     case = CaseFacts(incident=seen.incident, events=seen.events, past=past)
     return page(
         request,
@@ -93,13 +96,24 @@ async def incident_page(
     )
 
 
+def _steps(document: Mapping[str, Any]) -> list[StepRecord]:
+    """The steps of the newest run; one that somebody tampered with is left out, and its event shows it as it is."""
+    read = []
+    for step in last_state(document).get("rb_steps", ()):
+        try:
+            read.append(step_from_json(step))
+        except (KeyError, TypeError, ValueError):
+            continue
+    return read
+
+
 def _outcome(document: Mapping[str, Any]) -> tuple[str, str]:
     """How the incident's answer looks: the class of its colour, and the mark that says the same without it."""
     names = {"action_taken": "taken", "action_recommended": "recommended", "action_error": "error"}
     for key, mark, _ in (MARKS[2], MARKS[0], MARKS[1]):
         if document["incident"][key]:
             return names[key], mark
-    refused = any(step["status"] == "refused" for step in last_state(document).get("rb_steps", ()))
+    refused = any(step.get("status") == "refused" for step in last_state(document).get("rb_steps", ()))
     return ("refused", "✗") if refused else ("none", "–")
 
 
@@ -115,16 +129,19 @@ def _analysis(event: Mapping[str, Any]) -> dict[str, Any]:
         by = f"{', '.join(by_model)}: written by {payload.get('model')} and checked; the rest by code"
     return {
         "ts": event["ts"],
-        "regenerated": payload["regenerated"],
+        "regenerated": bool(payload.get("regenerated")),
         "by": by,
         "why": payload.get("why"),
-        "html": html_of(payload["analysis_markdown"]),
+        "html": html_of(str(payload.get("analysis_markdown") or "")),
     }
 
 
 def html_of(text: str) -> Markup:
-    """Markdown as HTML; `markdown` is what makes it safe."""
-    return Markup(markdown.to_html(text))  # noqa: S704
+    """Markdown as HTML, its headings below the section's; `markdown` is what makes it safe."""
+    html = markdown.to_html(text)
+    down = 3 - min((int(level) for _, level in _HEADING.findall(html)), default=3)
+    html = _HEADING.sub(lambda found: f"<{found[1]}h{min(6, int(found[2]) + down)}>", html)
+    return Markup(html)  # noqa: S704
 
 
 def _sources(document: Mapping[str, Any]) -> list[dict[str, str]]:

@@ -66,10 +66,16 @@ async def regenerate_analysis(request: web.Request) -> web.StreamResponse:
     """POST /incident/{id}/regenerate-analysis: a new analysis; where none can be written the old one stays."""
     identifier = incident_id(request)
     await form_of(request)
+    site = site_of(request)
+    if identifier in site.writing:
+        return await incident_page(request, code=409, fault="A new analysis is being written already; it appears here.")
+    site.writing.add(identifier)
     try:
-        await regenerate(site_of(request).service.store, identifier, now=_now())
+        await regenerate(site.service.store, identifier, now=_now())
     except SreAgentError as error:
         return await incident_page(request, code=409, fault=f"No new analysis was written: {error}")
+    finally:
+        site.writing.discard(identifier)
     return see_other(f"/incident/{identifier}#analysis")
 
 

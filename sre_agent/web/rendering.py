@@ -169,10 +169,10 @@ def _ago(at: str | datetime | None, now: datetime) -> str:
 def _model_line(trace: Mapping[str, Any]) -> str:
     """What a model was asked at a step, in a line."""
     asked = trace.get("exchanges") or []
-    seconds = sum(each["latency_ms"] for each in asked) / 1000
-    tokens = sum(each["prompt_tokens"] + each["completion_tokens"] for each in asked)
+    seconds = sum(each.get("latency_ms") or 0 for each in asked) / 1000
+    tokens = sum((each.get("prompt_tokens") or 0) + (each.get("completion_tokens") or 0) for each in asked)
     why = f": {trace['why']}" if trace.get("why") else ""
-    return f"LLM {trace['model']}: {trace['used']}{why} · {seconds:.1f} s · {tokens} tokens"
+    return f"LLM {trace.get('model')}: {trace.get('used')}{why} · {seconds:.1f} s · {tokens} tokens"
 
 
 def _pretty(value: Any) -> str:

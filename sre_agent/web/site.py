@@ -22,8 +22,8 @@ class Site:
 
     `parsing` is held while a large body is parsed: several at once would take as long, and the event loop would wait
     for all of them in turn. `head` is the status that pages say in short, `checks` what the doctor found.
-    `runbooks_fault` says why the user's runbooks as they are now are not used; None where
-    they are.
+    `runbooks_fault` says why the user's runbooks as they are now are not used; None where they are. `writing` are the
+    incidents whose analysis is being written anew for a page: a second click adds none.
     """
 
     service: Service
@@ -36,6 +36,7 @@ class Site:
     checks: Glance[Sequence[Finding]]
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     parsing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    writing: set[int] = field(default_factory=set)
 
 
 SITE = web.AppKey("site", Site)
