@@ -214,8 +214,12 @@ class Detail:
 
 async def read_detail(store: Store, incident_id: int) -> Detail:
     """Reads one incident. Raises UnknownIncident, Unreachable."""
-    incident = await store.book.find(incident_id)
-    events, past = await asyncio.gather(store.events(incident_id), store.history.similar(incident))
+    return await detail_of(store, await store.book.find(incident_id))
+
+
+async def detail_of(store: Store, incident: Incident) -> Detail:
+    """What is kept about an incident. Raises Unreachable."""
+    events, past = await asyncio.gather(store.events(incident.id), store.history.similar(incident))
     return Detail(incident=incident, events=tuple(events), past=tuple(past))
 
 

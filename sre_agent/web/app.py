@@ -26,7 +26,7 @@ from sre_agent.status import read_status, status_json
 from sre_agent.web import api, operations, pages, signing, webhook
 from sre_agent.web.access import SAFE_METHODS, Access, Need, refuse_other_sites
 from sre_agent.web.errors import Refused, answer, in_one_shape
-from sre_agent.web.glance import CHECKS_SECONDS, STATUS_SECONDS, Glance
+from sre_agent.web.glance import CHECKS_SECONDS, COUNTED_SECONDS, STATUS_SECONDS, Glance
 from sre_agent.web.health import Health
 from sre_agent.web.hub import Hub
 from sre_agent.web.rendering import error_page, see_other, session_in, static
@@ -123,6 +123,7 @@ def make_app(
         runbooks_fault=runbooks_fault,
         head=Glance(partial(_read_head, service, runbooks_fault), seconds=STATUS_SECONDS),
         checks=Glance(partial(_examined, service), seconds=CHECKS_SECONDS),
+        counted=Glance(service.store.queue.counted_by_runbook, seconds=COUNTED_SECONDS),
     )
     for route in ROUTES:
         app.router.add_route(route.method, route.path, route.handler, expect_handler=_expected)

@@ -36,9 +36,11 @@ async def incident_page(
     request: web.Request, *, code: int = 200, fault: str | None = None, reason: str = ""
 ) -> web.Response:
     store, identifier = site_of(request).service.store, incident_id(request)
-    seen = await views.read_detail(store, identifier)
-    past, running = await asyncio.gather(
-        store.history.facts(seen.incident, as_of=datetime.now(UTC)), store.history.run_under_way(identifier)
+    found = await store.book.find(identifier)
+    seen, past, running = await asyncio.gather(
+        views.detail_of(store, found),
+        store.history.facts(found, as_of=datetime.now(UTC)),
+        store.history.run_under_way(identifier),
     )
     document = seen.as_json()
     left_out = max(0, len(document["events"]) - MOST_EVENTS)

@@ -98,7 +98,7 @@ async def decide(request: web.Request) -> web.StreamResponse:
 async def runbooks(request: web.Request) -> web.Response:
     """GET /runbooks: all of them, with how often each ran."""
     site = site_of(request)
-    counted = await site.service.store.queue.counted_by_runbook()
+    counted = await site.counted.read()
     known = sorted(site.service.runbooks(), key=lambda runbook: runbook.id)
     return page(
         request,
@@ -114,7 +114,7 @@ async def runbook(request: web.Request) -> web.Response:
     known = site.service.runbooks()
     if identifier not in known:
         raise Refused(404, f"there is no runbook {identifier}; there are {', '.join(sorted(known.by_id))}")
-    counted = await site.service.store.queue.counted_by_runbook()
+    counted = await site.counted.read()
     return page(request, "runbook.html", runbook=_runbook(known[identifier], counted.get(identifier)))
 
 

@@ -40,7 +40,11 @@ def page(request: web.Request, template: str, *, code: int = 200, **facts: Any) 
         status=code,
         text=shown,
         content_type="text/html",
-        headers={"Content-Security-Policy": POLICY, "Vary": "Cookie, Accept-Encoding"},
+        headers={
+            "Content-Security-Policy": POLICY,
+            "Referrer-Policy": "same-origin",  # with none, a browser says of a page's own form that it is nobody's
+            "Vary": "Cookie, Accept-Encoding",
+        },
     )
     response.enable_compression()
     return response

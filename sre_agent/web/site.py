@@ -1,7 +1,7 @@
 """What every handler is given: the agent, who may ask, and whether the server is stopping."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +21,8 @@ class Site:
     """One serving process. `stopping` is set once: from then on nothing new is taken in.
 
     `parsing` is held while a large body is parsed: several at once would take as long, and the event loop would wait
-    for all of them in turn. `head` is the status that pages say in short, `checks` what the doctor found.
+    for all of them in turn. `head` is the status that pages say in short, `checks` what the doctor found,
+    `counted` how often each runbook ran.
     `runbooks_fault` says why the user's runbooks as they are now are not used; None where they are. `writing` are the
     incidents whose analysis is being written anew for a page: a second click adds none.
     """
@@ -34,6 +35,7 @@ class Site:
     runbooks_fault: Callable[[], str | None]
     head: Glance[dict[str, Any]]
     checks: Glance[Sequence[Finding]]
+    counted: Glance[Mapping[str, Mapping[str, Any]]]
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     parsing: asyncio.Lock = field(default_factory=asyncio.Lock)
     writing: set[int] = field(default_factory=set)
