@@ -76,6 +76,7 @@ ROUTES = (
     _route("GET", "/openapi.json", Need.READ, operations.openapi),
     _page("GET", "/", Need.READ, pages.incidents),
     _page("GET", "/incident/{id}", Need.READ, pages.incident),
+    _page("GET", "/event/{id}", Need.READ, pages.event),
     _page("POST", "/incident/{id}/regenerate-analysis", Need.ACT, pages.regenerate_analysis),
     _page("POST", "/incident/{id}/decide", Need.ACT, pages.decide),
     _page("GET", "/runbooks", Need.READ, pages.runbooks),

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from markupsafe import Markup, escape
 
-WIDTH, HEIGHT, EDGE = 480, 120, 22
+WIDTH, HEIGHT, EDGE = 480, 140, 26
 MOST_BARS = 26
 
 
@@ -30,7 +30,8 @@ def occurrences(moments: Sequence[datetime]) -> Markup | None:
         for height in [count / most * (HEIGHT - 2 * EDGE)]
     )
     first = last - timedelta(weeks=shown - 1)
-    said = f"{sum(counts)} occurrences in {shown} weeks, at most {most} in one week"
+    weeks_said = "one week" if shown == 1 else f"{shown} weeks, at most {most} in one of them"
+    said = f"{sum(counts)} occurrences in {weeks_said}"
     return _chart(said, bars, low="0", high=str(most), begin=f"{first:%Y-%m-%d}", end=f"{last:%Y-%m-%d}")
 
 

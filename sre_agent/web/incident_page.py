@@ -5,7 +5,7 @@ Called by `pages`. Everything on it is of the one read that the API answers, and
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -29,11 +29,12 @@ from sre_agent.web.site import site_of
 MOST_EVENTS = 1000
 """Of a timeline; more are in the document."""
 
+_CITED = re.compile(r'href="#event-([0-9]{1,19})"')
 _HEADING = re.compile(r"<(/?)h([1-6])>")
 
 
 async def incident_page(
-    request: web.Request, *, code: int = 200, fault: str | None = None, reason: str = ""
+    request: web.Request, *, code: int = 200, fault: str | None = None, refusal: str | None = None, reason: str = ""
 ) -> web.Response:
     store, identifier = site_of(request).service.store, incident_id(request)
     found = await store.book.find(identifier)
@@ -47,7 +48,8 @@ async def incident_page(
     document["events"] = document["events"][left_out:]
     outcome, mark = _outcome(document)
     written = [event for event in document["events"] if event["event_type"] == "analysis"]
-    analyses = [_analysis(event) for event in reversed(written)]
+    here = {event["id"] for event in document["events"]}
+    analyses = [_analysis(event, here) for event in reversed(written)]
     steps = _steps(document)
     case = CaseFacts(incident=seen.incident, events=seen.events, past=past)
     return page(
@@ -90,10 +92,13 @@ async def incident_page(
         links=[*_links(request, seen.incident), *_sources(document)],
         analysis=analyses[0] if analyses else None,
         older_analyses=analyses[1:],
-        patterns=[html_of(pattern.sentence) for pattern in patterns_of(case)],
+        patterns=[html_of(pattern.sentence, here) for pattern in patterns_of(case)],
         charts=_charts(past, [seen.incident.created_at, *(entry.created_at for entry in seen.past)]),
+        times=past.occurrences,
+        first_at=past.first.at,
         left_out=left_out,
         fault=fault,
+        refusal=refusal,
         reason=reason,
     )
 
@@ -119,28 +124,32 @@ def _outcome(document: Mapping[str, Any]) -> tuple[str, str]:
     return ("refused", "✗") if refused else ("none", "–")
 
 
-def _analysis(event: Mapping[str, Any]) -> dict[str, Any]:
+def _analysis(event: Mapping[str, Any], here: Collection[int]) -> dict[str, Any]:
     payload = event["payload"]
     sections = payload.get("sections") or {}
     by_model = [title for title, by in sections.items() if by != "composed"]
     if not by_model:
-        by = "written by code from the stored facts"
+        by = "by code, from the stored facts"
     elif len(by_model) == len(sections):
-        by = f"written by {payload.get('model')}, checked against the stored facts"
+        by = f"by {payload.get('model')}, checked against the stored facts"
     else:
-        by = f"{', '.join(by_model)}: written by {payload.get('model')} and checked; the rest by code"
+        by = f"by {payload.get('model')} and checked: {', '.join(by_model)}; the rest by code, from the stored facts"
     return {
         "ts": event["ts"],
         "regenerated": bool(payload.get("regenerated")),
         "by": by,
         "why": payload.get("why"),
-        "html": html_of(str(payload.get("analysis_markdown") or "")),
+        "html": html_of(str(payload.get("analysis_markdown") or ""), here),
     }
 
 
-def html_of(text: str) -> Markup:
-    """Markdown as HTML, its headings below the section's; `markdown` is what makes it safe."""
+def html_of(text: str, here: Collection[int] = ()) -> Markup:
+    """Markdown as HTML, its headings below the section's; `markdown` is what makes it safe.
+
+    A citation of an event that is not `here` leads to the page of its incident.
+    """
     html = markdown.to_html(text)
+    html = _CITED.sub(lambda found: found[0] if int(found[1]) in here else f'href="/event/{found[1]}"', html)
     down = 3 - min((int(level) for _, level in _HEADING.findall(html)), default=3)
     html = _HEADING.sub(lambda found: f"<{found[1]}h{min(6, int(found[2]) + down)}>", html)
     return Markup(html)  # noqa: S704

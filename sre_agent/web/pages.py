@@ -48,6 +48,7 @@ async def incidents(request: web.Request) -> web.Response:
         incidents=[views.incident_json(incident) for incident in found.incidents],
         asked=given,
         filtered=any(name != "limit" for name in kept),
+        narrowed=any(name not in {"limit", "q"} for name in kept),
         older=older,
         newest=f"/?{urlencode(kept)}" if given["cursor"] or given["offset"] else None,
         runbook_ids=sorted(site.service.runbooks().by_id),
@@ -60,6 +61,15 @@ async def incidents(request: web.Request) -> web.Response:
 async def incident(request: web.Request) -> web.Response:
     """GET /incident/{id}: the answer first, then the sections."""
     return await incident_page(request, reason=request.query.get("reason", "")[:LONGEST_TEXT])
+
+
+async def event(request: web.Request) -> web.Response:
+    """GET /event/{id}: leads to the event on the page of its incident; analyses cite those of others, too."""
+    identifier = incident_id(request)
+    changes = await site_of(request).service.store.changes.of_events([identifier])
+    if not changes:
+        raise Refused(404, f"there is no event {identifier}")
+    return see_other(f"/incident/{changes[0].incident_id}#event-{identifier}")
 
 
 async def regenerate_analysis(request: web.Request) -> web.StreamResponse:
@@ -90,7 +100,7 @@ async def decide(request: web.Request) -> web.StreamResponse:
     try:
         await decided(identifier, by=BY, reason=reason, now=_now())
     except SreAgentError as error:
-        return await incident_page(request, code=409, fault=str(error), reason=reason or "")
+        return await incident_page(request, code=409, refusal=str(error), reason=reason or "")
     log.event("incident.decided", what=said["what"], incident_id=identifier)
     return see_other(f"/incident/{identifier}")
 

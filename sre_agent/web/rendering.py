@@ -6,6 +6,7 @@ from a cluster, an alert or a model becomes markup, except an analysis through `
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
@@ -15,11 +16,13 @@ from urllib.parse import quote
 
 from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from sre_agent.sentences import moment, what_happened
 from sre_agent.web.access import Need
 from sre_agent.web.sessions import COOKIE, Session
 from sre_agent.web.site import site_of
+from sre_agent.web.story import further
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
@@ -145,8 +148,11 @@ def _environment() -> Environment:
     environment.filters |= {
         "moment": _moment,
         "ago": _ago,
+        "soft": _soft,
+        "why_nothing": _why_nothing,
         "pretty": _pretty,
         "story": what_happened,
+        "further": further,
         "model_line": _model_line,
     }
     return environment
@@ -177,6 +183,17 @@ def _model_line(trace: Mapping[str, Any]) -> str:
     tokens = sum((each.get("prompt_tokens") or 0) + (each.get("completion_tokens") or 0) for each in asked)
     why = f": {trace['why']}" if trace.get("why") else ""
     return f"LLM {trace.get('model')}: {trace.get('used')}{why} · {seconds:.1f} s · {tokens} tokens"
+
+
+def _soft(text: str) -> Markup:
+    """A name or an action that may be broken where its parts end, rather than anywhere."""
+    return Markup("<wbr>").join(re.split(r"(?<=[/:;,])", text))
+
+
+def _why_nothing(entry: Mapping[str, Any]) -> str:
+    """Why a run did nothing about an incident, as its summary says; empty where it does not."""
+    _, _, why = (entry.get("summary") or "").partition(": nothing done; ")
+    return str(why)
 
 
 def _pretty(value: Any) -> str:

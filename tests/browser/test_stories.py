@@ -162,6 +162,8 @@ def test_the_answer_comes_first_with_the_change_and_its_command(visit: Visit, si
 
 def test_why_it_was_refused_and_what_would_allow_it(visit: Visit) -> None:
     page = visit("/incident/3")
+    listed = visit("/?origin=replay").locator("#incident-3 .action")
+    expect(listed).to_contain_text("– nothing: ")
     reason = page.locator(".reasons li").first
     expect(reason.locator("strong")).not_to_be_empty()
     expect(reason).to_contain_text("allowed by:")

@@ -16,7 +16,7 @@ from tests.web.conftest import Serve
 from tests.web.reading import Element
 from tests.web.servers import Served, alert, payload, served
 
-READ = [route.path for route in ROUTES if route.page and route.method == "GET"]
+READ = [route.path for route in ROUTES if route.page and route.method == "GET" and route.path != "/event/{id}"]
 SECTIONS = ("Analysis", "Past Similar Incidents", "Agent Timeline")
 BUTTON = "↻ Re-generate Analysis"
 
@@ -44,7 +44,8 @@ def done(incident: dict[str, Any]) -> str:
     ):
         if incident[key]:
             return f"{mark} {word} {incident[key]}"
-    return "– nothing"
+    _, _, why = (incident.get("summary") or "").partition(": nothing done; ")
+    return f"– nothing: {why}" if why else "– nothing"
 
 
 def names(*values: str | None) -> str:
@@ -108,6 +109,7 @@ async def test_an_incident_says_what_the_api_says(played_server: Served, identif
     document = (await played_server.get(f"/api/incidents/{identifier}")).body
     incident = document["incident"]
     assert page.one("p", class_="lead").text.endswith(answer(document))
+    assert page.one("p", class_="before").text == "This is the first time that this is recorded."
     where = {entry.one("dt").text: entry.one("dd").text for entry in page.one("dl", class_="where").all("div")}
     for name in ("cluster", "namespace", "workload", "pod", "container", "node"):
         assert where.get(name) == incident[name]
@@ -133,6 +135,7 @@ async def test_the_past_says_what_the_api_says(server: Served) -> None:
         await server.post(f"/api/incidents/{newest}/resolve")
     document = (await server.get(f"/api/incidents/{newest}")).body
     page = await page_of(server, f"/incident/{newest}")
+    assert page.one("p", class_="before").text.startswith("Recorded 3 times since ")
     past = page.one("section", id="past")
     rows = past.one("tbody").all("tr")
     assert len(rows) == len(document["past_incidents"]) == 2
@@ -145,7 +148,24 @@ async def test_the_past_says_what_the_api_says(server: Served) -> None:
             "Runbook": entry["runbook_id"],
             "What was done": done(entry),
         }
-    assert past.one("svg")["aria-label"] == "3 occurrences in 1 weeks, at most 3 in one week"
+    assert past.one("svg")["aria-label"] == "3 occurrences in one week"
+
+
+async def test_a_citation_of_another_incident_s_event_leads_to_it(played_server: Served) -> None:
+    events = (await played_server.get("/api/incidents/2")).body["events"]
+    other = events[0]["id"]
+    with psycopg.connect(played_server.site.service.database, autocommit=True) as connection:
+        connection.execute(
+            "insert into incident_events (incident_id, ts, event_type, payload) values (1, now(), 'analysis',"
+            " jsonb_build_object('analysis_markdown', %s::text, 'runbook_id', null, 'regenerated', true))",
+            [f"It was so before [event {other}]."],
+        )
+    page = await page_of(played_server, "/incident/1")
+    link = page.one("section", id="analysis").all("div", class_="prose")[0].one("a")
+    assert link["href"] == f"/event/{other}"
+    async with played_server.client.get(link["href"], allow_redirects=False) as led:
+        assert (led.status, led.headers["Location"]) == (303, f"/incident/2#event-{other}")
+    assert (await page_of(played_server, "/event/999999", status=404)).one("h1").text == "There is nothing here"
 
 
 async def test_the_change_is_a_diff_with_the_command_to_copy(played_server: Served) -> None:
@@ -168,7 +188,7 @@ async def test_a_refusal_says_its_rule_its_reason_and_what_would_allow_it(played
     shown = [item.text for item in page.one("ul", class_="reasons").all("li")]
     assert len(shown) == len(refusals) > 0
     for text, refusal in zip(shown, refusals, strict=True):
-        assert text.startswith(f"{refusal['rule']} {refusal['reason']}")
+        assert text.startswith(f"{refusal['rule']}: {refusal['reason']}")
         assert refusal["allowed_by"] in text
 
 

@@ -116,6 +116,9 @@ function prepare(root) {
 }
 prepare(document);
 
+const more = document.querySelector("details.more:not([data-keep])");
+if (more && matchMedia("(max-width: 48rem)").matches) more.open = false;
+
 document.querySelector("form[role=search]")?.addEventListener("submit", (event) => {
   const empty = [...event.target.elements].filter((field) => field.name && !field.value);
   empty.forEach((field) => { field.disabled = true; });
