@@ -109,7 +109,7 @@ async def test_an_incident_says_what_the_api_says(played_server: Served, identif
     document = (await played_server.get(f"/api/incidents/{identifier}")).body
     incident = document["incident"]
     assert page.one("p", class_="lead").text.endswith(answer(document))
-    assert page.one("p", class_="before").text == "This is the first time that this is recorded."
+    assert page.one("p", class_="before").text == "This was not recorded before."
     where = {entry.one("dt").text: entry.one("dd").text for entry in page.one("dl", class_="where").all("div")}
     for name in ("cluster", "namespace", "workload", "pod", "container", "node"):
         assert where.get(name) == incident[name]
