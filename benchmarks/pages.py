@@ -44,9 +44,9 @@ def main(incidents: int) -> int:
         asyncio.run(migrate(conninfo))
         start = time.perf_counter()
         fill(conninfo, incidents)
-        print(
-            f"{incidents} incidents filled in {time.perf_counter() - start:.0f} s, {os.cpu_count()} cores", flush=True
-        )
+        taken = time.perf_counter() - start
+        load = os.getloadavg()[0]
+        print(f"{incidents} incidents filled in {taken:.0f} s; {os.cpu_count()} cores, load {load:.1f}", flush=True)
         command = ("-m", "sre_agent", "serve", "--no-worker", "--port", "0")
         with Server(Path(directory), *command, DATABASE_URL=conninfo) as server:
             print(f"{'page':<66} {'median':>10} {'best':>8} {'gzip':>9}  limit")
