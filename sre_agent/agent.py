@@ -6,12 +6,13 @@ Called by every command that runs or shows something. Importing it does no work.
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sre_agent import embedded_postgres, lint
+from sre_agent.analysis import Author, ComposedAuthor
 from sre_agent.cluster.port import Cluster
 from sre_agent.errors import BadInput, Unreachable
 from sre_agent.planner.port import Planner
@@ -26,6 +27,7 @@ from sre_agent.tools.registry import TOOLS
 
 if TYPE_CHECKING:
     from sre_agent.cluster.live import LiveCluster
+    from sre_agent.investigation import Investigator
 
 POSTGRES_DIRECTORY = "postgres"
 SERVING_CONNECTIONS = 8
@@ -35,9 +37,15 @@ KUBECONFIG = Path("~/.kube/config")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Minds:
-    """Who proposes tool calls. With a language model it is asked, else everything is scripted."""
+    """Who proposes tool calls and who writes analyses. With a language model it is asked for both.
+
+    Without one, calls are scripted and analyses composed. `investigator` looks into alerts that no runbook covers,
+    where that is wanted.
+    """
 
     planner: Planner
+    author: Author = field(default_factory=ComposedAuthor)
+    investigator: "Investigator | None" = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,19 +109,33 @@ async def _open_minds(settings: Settings, store: Store) -> AsyncIterator[Minds]:
     if not asks_model(settings):
         yield Minds(planner=ScriptedPlanner())
         return
+    from sre_agent.analysis.model_author import ModelAuthor
+    from sre_agent.investigation import Investigator
     from sre_agent.llm.client import OpenAIModel
     from sre_agent.llm.prompts import load_prompts
     from sre_agent.planner.guided import GuidedPlanner
 
     prompts = load_prompts(settings.prompts_dir)
     async with aclosing(OpenAIModel(settings, store)) as model:
-        seconds = settings.llm_time_per_step.total_seconds()
-        yield Minds(planner=GuidedPlanner(model, prompts, seconds=seconds, hide_emails=settings.hide_emails))
+        seconds, hides = settings.llm_time_per_step.total_seconds(), settings.hide_emails
+        investigator = Investigator(model, prompts, seconds=seconds, hide_emails=hides)
+        yield Minds(
+            planner=GuidedPlanner(model, prompts, seconds=seconds, hide_emails=hides),
+            author=ModelAuthor(model, prompts, hide_emails=hides),
+            investigator=investigator if settings.investigate else None,
+        )
+
+
+@asynccontextmanager
+async def open_desk(settings: Settings) -> AsyncIterator[tuple[Store, Author]]:
+    """The store, and who writes analyses: for whoever runs nothing. Raises Unreachable, BadInput for a prompt."""
+    async with open_store(settings) as store, _open_minds(settings, store) as minds:
+        yield store, minds.author
 
 
 def asks_model(settings: Settings) -> bool:
     """Whether a language model is asked: where one is set up, unless the settings say `scripted`."""
-    return settings.has_model and settings.planner != "scripted"
+    return settings.asks_model
 
 
 @asynccontextmanager

@@ -27,7 +27,7 @@ def conclude(
     cluster which this run met: then it is put off without escalating. `look_again` is when what could not be read is
     tried again.
     """
-    steps = run.steps
+    steps = [step for step in run.steps if not step.investigates]
     failures = [f"{step.step}: {step.reason}" for step in steps if step.status is StepStatus.FAILED]
     unproven = [f"{step.step}: {step.reason}" for step in steps if step.status is StepStatus.UNKNOWN]
     tells = _run_tells(steps)

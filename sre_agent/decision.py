@@ -11,6 +11,7 @@ from typing import Any
 from sre_agent.cluster.port import Write
 from sre_agent.redaction import redact
 from sre_agent.run import RunRecord, StepRecord
+from sre_agent.runbook import UNKNOWN_ID
 from sre_agent.tools.node_state import CORDONED_BY_US
 from sre_agent.views import target_json, write_json
 
@@ -31,16 +32,18 @@ class Difference:
 
 
 def decision(run: RunRecord, *, runbook_sha256: str) -> dict[str, Any]:
-    """The decision of a finished run."""
+    """The decision of a finished run. What a model looked at by itself decided nothing, nor did its target."""
+    steps = [step for step in run.steps if not step.investigates]
+    target = None if run.runbook_id == UNKNOWN_ID and not steps else run.target
     kept: dict[str, Any] = redact(
         {
             "mode": run.mode.value,
             "runbook_id": run.runbook_id,
             "runbook_sha256": runbook_sha256,
             "route_reason": run.route_reason,
-            "target": target_json(run.target),
+            "target": target_json(target),
             "status": run.status.value,
-            "steps": [_step(step) for step in run.steps],
+            "steps": [_step(step) for step in steps],
             "action_taken": run.action_taken,
             "action_recommended": run.action_recommended,
             "action_error": run.action_error,

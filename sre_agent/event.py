@@ -132,11 +132,22 @@ class Final(Payload):
 
 
 class Analysis(Payload):
-    """What is known about the incident, written up for people; `regenerated`: on demand, after the run."""
+    """What is known about the incident, written up for people; `regenerated`: on demand, after the run.
+
+    `planner` is `llm` where a model wrote some of it, else `composed`; `sections` says who wrote which: `composed` or
+    the model's name. `model` is the one that was asked, `why` says why it did not write everything, `faults` are words
+    of its that were refused: {section, answer, kind, said, reason}.
+    """
 
     analysis_markdown: str
     runbook_id: str | None
     regenerated: bool
+    sections: dict[str, str] = {}
+    planner: str = "composed"
+    model: str | None = None
+    why: str | None = None
+    faults: list[dict[str, Any]] = []
+    llm_trace: list[dict[str, Any]] = []
 
 
 class ErrorRaised(Payload):

@@ -11,7 +11,9 @@ from functools import partial
 
 from sre_agent import gates, records
 from sre_agent.afterwards import keep_evidence, write_up
+from sre_agent.analysis import Author
 from sre_agent.analysis.surroundings import look
+from sre_agent.border import Border
 from sre_agent.cluster.absent import WHERE_FROM, AbsentCluster
 from sre_agent.cluster.port import Clock, Cluster, ClusterError
 from sre_agent.conclusion import brake_to_tell, conclude, summary
@@ -20,6 +22,7 @@ from sre_agent.event import ErrorRaised, Escalated, Event
 from sre_agent.facts import Ground
 from sre_agent.guards.brakes import CALM
 from sre_agent.guards.stop import UNREAD_LOOK
+from sre_agent.investigation import Investigator
 from sre_agent.kept_evidence import RunRecorder
 from sre_agent.llm.port import Allowance
 from sre_agent.log import get_logger
@@ -28,11 +31,11 @@ from sre_agent.remediation import remediate
 from sre_agent.resumption import look_back
 from sre_agent.routing import route
 from sre_agent.run import RunRecord, RunStatus, StepRecord, StepStatus
-from sre_agent.runbook import Runbooks, Step
+from sre_agent.runbook import UNKNOWN_ID, Runbooks, Step
 from sre_agent.settings import Settings
 from sre_agent.store import LostFence, Store
 from sre_agent.store.history_rows import Surroundings
-from sre_agent.target import Target, Unbound, bind
+from sre_agent.target import Subject, Target, Unbound, bind, subject_of
 from sre_agent.tools.registry import TOOLS, actionable, subject_of_runbook
 from sre_agent.tools.types import DiagnosticTool, RemediationTool, ToolContext
 from sre_agent.tools.validate import Rejected, ValidatedCall, validate
@@ -55,8 +58,13 @@ async def run_incident(
     runbooks: Runbooks,
     settings: Settings,
     clock: Clock,
+    author: Author | None = None,
+    investigator: Investigator | None = None,
 ) -> RunRecord:
     """Walks the routed runbook for one incident, stores every step, and returns the whole run.
+
+    Without an `author` its analysis is composed; without an `investigator` nobody looks into an alert that no runbook
+    covers.
 
     Raises LostFence when another worker took the run up, Unreachable when the store is away; every other failure
     is part of the returned record.
@@ -81,7 +89,7 @@ async def run_incident(
     )
     try:
         if await _goes_on(walk):
-            await _walk(walk)
+            await _walk(walk, investigator)
     except (LostFence, Unreachable):
         raise
     except ClusterError as error:
@@ -95,8 +103,10 @@ async def run_incident(
         walk.error = f"{type(error).__name__}: {error}"
         walk.unsaved.append(Event(payload=ErrorRaised(where="run", error=walk.error)))
     record = await _finish(walk)
-    analysis = await write_up(store, assignment.incident_id, walk.around or Surroundings(), now=walk.clock())
+    ended, around = walk.clock(), walk.around or Surroundings()
+    # The evidence first: a model may take its time over the analysis, and the process may be told to end meanwhile.
     record = await keep_evidence(store, record, recorder, runbook_sha256=walk.route.runbook.sha256, settings=settings)
+    analysis = await write_up(store, assignment.incident_id, around, now=ended, author=author, allowance=walk.allowance)
     return replace(record, analysis_markdown=analysis)
 
 
@@ -114,9 +124,9 @@ async def _goes_on(walk: Walk) -> bool:
     return True
 
 
-async def _walk(walk: Walk) -> None:
+async def _walk(walk: Walk, investigator: Investigator | None) -> None:
     """Bind the target, then take the steps in order. Without a target every step is refused with the reason."""
-    bound = await _bind(walk)
+    bound = await _bind(walk, subject_of_runbook(walk.route.runbook))
     walk.target = bound if isinstance(bound, Target) else None
     finished = {step.step for step in walk.steps}
     for step in walk.route.runbook.workflow:
@@ -128,16 +138,30 @@ async def _walk(walk: Walk) -> None:
             record = await _take_step(walk, step, bound)
         walk.steps.append(record)
         walk.unsaved.append(records.step_taken(record))
+    if investigator is not None and walk.route.runbook.id == UNKNOWN_ID:
+        await _look_into(walk, investigator)
     walk.around = walk.around or await look(walk.cluster, walk.target)
 
 
-async def _bind(walk: Walk) -> Target | Unbound:
+async def _look_into(walk: Walk, investigator: Investigator) -> None:
+    """No runbook says what the alert is about: its labels do. What cannot be bound is not looked into."""
+    bound: Target | Unbound
+    try:
+        bound = walk.target or await _bind(walk, subject_of(walk.assignment.alert.labels, None))
+    except ClusterError as error:
+        bound = Unbound(reason=f"what the alert is about could not be looked up: {error}")
+    walk.target = bound if isinstance(bound, Target) else None
+    with Border("investigation.crashed", passing=(LostFence, Unreachable), run_id=str(walk.active.id)):
+        await investigator.investigate(walk, bound)
+
+
+async def _bind(walk: Walk, subject: Subject | None) -> Target | Unbound:
     if walk.no_cluster is not None:
         return Unbound(reason=walk.no_cluster, allowed_by=WHERE_FROM)
     named, ours = walk.assignment.alert.labels.get("cluster"), walk.settings.cluster_name
     if named and ours is not None and named != ours:
         return Unbound(reason=f"the alert is about cluster {named}; this agent acts in {ours}")
-    return await bind(walk.assignment.alert, subject_of_runbook(walk.route.runbook), walk.cluster)
+    return await bind(walk.assignment.alert, subject, walk.cluster)
 
 
 async def _take_step(walk: Walk, step: Step, target: Target) -> StepRecord:

@@ -264,6 +264,11 @@ _RULES: tuple[_Rule, ...] = (
         r"(?:[^-]|-(?!----))*+(?:-----END [A-Z0-9 ]{0,60}-----)?)",
         "-----begin ",
     ),
+    _rule(  # the end of a log may begin within a key
+        "pem",
+        r"\A(?P<secret>(?:[A-Za-z0-9+/=]{1,80}\r?\n)++)-----END [A-Z0-9 ]{0,40}PRIVATE KEY",
+        "-----end ",
+    ),
     _rule("header", rf"""{_HEADER}{_KNOWN_SCHEME}[ \t]+(?P<secret>[^\s"'\\,;]+)""", "authorization"),
     _rule("header", rf"""{_HEADER}(?!{_KNOWN_SCHEME}\b)(?P<secret>[^\s"'\\][^"'\\\n]*)""", "authorization"),
     _rule("header", r"""\b(?i:(?:set-)?cookie):[ \t]*(?P<secret>[^\s"'\\][^"'\\\n]*)""", "cookie:"),

@@ -216,6 +216,8 @@ async def play(
             runbooks=agent.runbooks,
             settings=settings,
             clock=part.clock or clock,
+            investigator=agent.minds.investigator,
+            author=agent.minds.author,
         )
 
 

@@ -206,6 +206,13 @@ class ToolCall:
     arguments: dict[str, Any]
 
 
+INVESTIGATION = "investigate-"
+"""How the names of a model's own steps begin. A runbook cannot have such a step: its names hold no hyphen."""
+
+CONCLUDE = "conclude"
+"""The tool of an investigation's last step. It executes nothing: it holds what the model found."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepRecord:
     """What happened at one step. `gate` is the gate's text with its value, `result` the tool's output as JSON.
@@ -223,6 +230,11 @@ class StepRecord:
     judgements: tuple[Judgement, ...] = ()
     change: Change | None = None
     llm: dict[str, Any] | None = None
+
+    @property
+    def investigates(self) -> bool:
+        """Whether a model asked for it, beside the runbook: what the run came to does not rest on it."""
+        return self.step.startswith(INVESTIGATION)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

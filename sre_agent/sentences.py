@@ -6,10 +6,11 @@ Pure functions over what `views.detail` gives and the API answers; none of them 
 import json
 import textwrap
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sre_agent.run import Judgement, StepRecord, StepStatus, Verdict
+from sre_agent.times import duration_text
 
 MARKS = (
     ("action_taken", "✓", "green"),
@@ -17,6 +18,9 @@ MARKS = (
     ("action_error", "✗", "red"),
 )
 """What was done about an incident: its key, the mark that tells it apart without colour, and its colour."""
+
+NOTHING_DONE = ("–", "nothing done", "dim")
+NO_RUN_YET = ("·", "no run has ended", "dim")
 
 _SHORT = 300
 
@@ -40,6 +44,105 @@ def answer(document: Document) -> str:
     refused = [step for step in last_state(document).get("rb_steps", ()) if step["status"] == "refused"]
     why = refused[0]["reason"] if refused else None
     return f"The agent changed nothing{f': {why}' if why else ''}. {state}"
+
+
+def mark_of(entry: Document) -> tuple[str, str, str]:
+    """What was done about an incident: its mark, the words, the colour.
+
+    An error outweighs what was done before it, a change what was recommended beside it.
+    """
+    for key, mark, colour in (MARKS[2], MARKS[0], MARKS[1]):
+        if entry[key]:
+            return mark, str(entry[key]), colour
+    return NOTHING_DONE if entry.get("summary", "") is not None else NO_RUN_YET
+
+
+def did_it_help(document: Document) -> str | None:
+    """Whether the alert went after a change; None where nothing was changed."""
+    incident = document["incident"]
+    if not incident["action_taken"]:
+        return None
+    if incident["origin"] == "replay":
+        return "Not known: a replay changes a recording, and a recording cannot heal."
+    if incident["resolved_at"] is None:
+        return "Not yet: the alert has not resolved."
+    changed = [event["ts"] for event in document["events"] if event["event_type"] == "outcome"]
+    if not changed:
+        return f"The incident was resolved at {moment(incident['resolved_at'])}."
+    passed = datetime.fromisoformat(incident["resolved_at"]) - datetime.fromisoformat(changed[-1])
+    return f"The incident was resolved {duration_text(max(passed, timedelta(0)))} after the change."
+
+
+def seen_before(document: Document) -> str:
+    """How often the like was seen, and what was done about the newest of them."""
+    past = document["past_incidents"]
+    if not past:
+        return "No similar incident is stored."
+    mark, words, _ = mark_of(past[0])
+    count = f"{len(past)} similar incident{'s' if len(past) > 1 else ''}"
+    return f"{count}, the newest on {moment(past[0]['created_at'])[:10]}: {mark} {words}."
+
+
+def what_next(document: Document) -> str:
+    """What is left for a person."""
+    incident = document["incident"]
+    if incident["status"] == "resolved":
+        return "Nothing: the incident is resolved."
+    if not last_state(document):
+        return "Wait for the run to end." if incident["status"] == "open" else "No run starts until it is resolved."
+    muted = " No run starts until it is resolved." if incident["status"] == "suppressed" else ""
+    if incident["action_error"]:
+        return f"Look at the error, then go on by hand.{muted}"
+    if incident["action_recommended"]:
+        return f"Decide on the change: the command makes it.{muted}"
+    if incident["action_taken"] and incident["origin"] == "replay":
+        return "Nothing: this was played on a recording, no cluster was changed."
+    if incident["action_taken"]:
+        return f"Wait for the alert to resolve, and look at the analysis if it does not.{muted}"
+    if any(step["status"] == "refused" for step in last_state(document).get("rb_steps", ())):
+        return f"Decide by hand: what would allow the change stands beside each refusal.{muted}"
+    return f"Look for yourself: the agent found nothing that it may do.{muted}"
+
+
+def changes(document: Document) -> list[Document]:
+    """What was changed or would be: {action, diff, kubectl, notes} of each step that has a change."""
+    steps = last_state(document).get("rb_steps", ())
+    return [step["result"] for step in steps if "diff" in (step["result"] or {})]
+
+
+def objections(document: Document) -> list[tuple[Document, Document]]:
+    """Each step with each judgement that spoke against its change, in order."""
+    steps = last_state(document).get("rb_steps", ())
+    return [
+        (step, judgement)
+        for step in steps
+        for judgement in step["judgements"]
+        if judgement["verdict"] != Verdict.ALLOW.name.lower()
+    ]
+
+
+def commands(document: Document) -> list[str]:
+    """What a person would type: the kubectl equivalents of the changes, and what refusals advise; each once."""
+    steps = last_state(document).get("rb_steps", ())
+    said = [(step["result"] or {}).get("kubectl") for step in steps]
+    said += [judgement["by_hand"] for _, judgement in objections(document)]
+    return list(dict.fromkeys(filter(None, said)))
+
+
+def exchange_lines(trace: Document) -> list[str]:
+    """What a language model was asked for a step and what it answered, a line each; nothing of what it was told."""
+    used = f"{trace['model']} was asked for {trace['tool']}; used: {trace['used']}"
+    lines = [used + (f", because {trace['why']}" if trace["why"] else "")]
+    for number, exchange in enumerate(trace["exchanges"], start=1):
+        answered = exchange["answered"] or {"text": None, "calls": ()}
+        calls = [f"{call['name']}({call['arguments']})" for call in answered["calls"]]
+        said = "; ".join(filter(None, [*calls, answered["text"]])) or exchange["error"] or "no answer"
+        tokens = exchange["prompt_tokens"] + exchange["completion_tokens"]
+        lines.append(
+            f"{number}. {textwrap.shorten(said, _SHORT, placeholder='…')} → {exchange['verdict']} "
+            f"({tokens} tokens, {exchange['latency_ms'] / 1000:.1f} s)"
+        )
+    return lines
 
 
 def step_from_json(step: Document) -> StepRecord:

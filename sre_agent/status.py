@@ -27,6 +27,7 @@ from sre_agent.runbook import Runbooks
 from sre_agent.settings import Settings
 from sre_agent.store import BrakeState, Store
 from sre_agent.store.brake_rows import Episode, Pause, WorkUnderWay
+from sre_agent.store.llm_calls import Today
 from sre_agent.times import duration_text, moment_text
 from sre_agent.tools.registry import actionable
 from sre_agent.views import moment_json
@@ -45,15 +46,31 @@ class BrakeStatus:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ModelStatus:
+    """The language model, and what all processes asked since midnight UTC.
+
+    `name` is None where none is asked; `cost_per_day` None where nothing bounds it.
+    """
+
+    name: str | None
+    investigates: bool
+    today: Today
+    tokens_per_day: int
+    cost_per_day: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Status:
     """Everything at one moment. `runbooks_fault` is what is wrong with the user's runbooks as they are now."""
 
     at: datetime
     mode: str
     cluster: str
+    planner: str
     brakes: tuple[BrakeStatus, ...]
     pauses: tuple[Pause, ...]
     work: WorkUnderWay
+    llm: ModelStatus
     runbooks_fault: str | None = None
 
     @property
@@ -75,10 +92,23 @@ async def read_status(
         at=now,
         mode=settings.agent_mode,
         cluster=settings.cluster,
+        planner=settings.planner_name,
         brakes=tuple(said(look) for said in _BRAKES),
         pauses=state.pauses,
         work=await store.brakes.work(),
+        llm=await _model(store, settings),
         runbooks_fault=fault,
+    )
+
+
+async def _model(store: Store, settings: Settings) -> ModelStatus:
+    asked = settings.has_model and settings.planner != "scripted"
+    return ModelStatus(
+        name=settings.openai_model if asked else None,
+        investigates=asked and settings.investigate,
+        today=await store.llm_calls.today(),
+        tokens_per_day=settings.llm_tokens_per_day,
+        cost_per_day=settings.llm_cost_per_day,
     )
 
 
@@ -90,6 +120,7 @@ def status_json(status: Status) -> dict[str, Any]:
             "at": moment_json(status.at),
             "mode": status.mode,
             "cluster": status.cluster,
+            "planner": status.planner,
             "held": status.held,
             "brakes": [
                 {"name": brake.name, "on": brake.on, "what": brake.what, "until": moment_json(brake.until)}
@@ -102,6 +133,15 @@ def status_json(status: Status) -> dict[str, Any]:
             "oldest_running_at": moment_json(work.oldest_started_at),
             "last_alert_at": moment_json(work.last_alert_at),
             "runbooks_fault": status.runbooks_fault,
+            "llm": {
+                "model": status.llm.name,
+                "investigates": status.llm.investigates,
+                "calls_today": status.llm.today.calls,
+                "tokens_today": status.llm.today.tokens,
+                "tokens_per_day": status.llm.tokens_per_day,
+                "cost_today": status.llm.today.cost,
+                "cost_per_day": status.llm.cost_per_day,
+            },
         }
     )
     return shown

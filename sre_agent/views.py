@@ -15,7 +15,9 @@ from sre_agent.event import EventType
 from sre_agent.incident import Incident
 from sre_agent.redaction import redact
 from sre_agent.run import Judgement, RunRecord, Skipped, StepRecord
-from sre_agent.store import EventRow, Store
+from sre_agent.runbook import Runbook, Step
+from sre_agent.store import Change, EventRow, Store
+from sre_agent.store.book import Decision, Page
 from sre_agent.store.history_rows import PastIncident
 from sre_agent.target import Target
 
@@ -221,6 +223,50 @@ async def detail_of(store: Store, incident: Incident) -> Detail:
     """What is kept about an incident. Raises Unreachable."""
     events, past = await asyncio.gather(store.events(incident.id), store.history.similar(incident))
     return Detail(incident=incident, events=tuple(events), past=tuple(past))
+
+
+def page_json(page: Page) -> dict[str, Any]:
+    """GET /api/incidents: {incidents, next_cursor}."""
+    return {"incidents": [incident_json(incident) for incident in page.incidents], "next_cursor": page.next_cursor}
+
+
+def decision_json(decision: Decision) -> dict[str, Any]:
+    """What a person's word made of an incident: {incident, changed}."""
+    return {"incident": incident_json(decision.incident), "changed": decision.changed}
+
+
+def change_json(change: Change) -> dict[str, Any]:
+    """One change as a stream tells it: {id, status, updated_at, event_type}."""
+    return {
+        "id": change.incident_id,
+        "status": change.status.value,
+        "updated_at": moment_json(change.updated_at),
+        "event_type": change.event_type.value,
+    }
+
+
+def runbook_json(runbook: Runbook) -> dict[str, Any]:
+    """One runbook: the alerts that it takes, its steps with their gates, and the prose for people, without secrets."""
+    shown: dict[str, Any] = redact(
+        {
+            "id": runbook.id,
+            "title": runbook.title,
+            "alerts": [str(alert) for alert in runbook.alerts],
+            "steps": [_planned_step_json(step) for step in runbook.workflow],
+            "prose": runbook.prose,
+        }
+    )
+    return shown
+
+
+def _planned_step_json(step: Step) -> dict[str, Any]:
+    return {
+        "step": step.name,
+        "tool": step.tool,
+        "gate": str(step.gate) or None,
+        "recommend_only": step.recommend_only,
+        "approval_required": step.approval_required,
+    }
 
 
 async def detail(store: Store, incident_id: int) -> dict[str, Any]:

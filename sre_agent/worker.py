@@ -117,6 +117,8 @@ class RunWorker:
                 runbooks=service.runbooks(),
                 settings=service.settings,
                 clock=_now,
+                investigator=service.minds.investigator,
+                author=service.minds.author,
             )
             if self._finished is not None:
                 self._finished(record)

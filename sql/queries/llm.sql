@@ -1,5 +1,9 @@
 -- What was asked of language models, and what it cost.
 
+-- name: lock_llm_budget
+-- Until the transaction ends: two attempts at one run cannot both see room for one call.
+select pg_advisory_xact_lock(hashtextextended('llm budget ' || %(budget_id)s::text, 0));
+
 -- name: reserve_llm_call
 -- One row: what the run has spent so far, and the number of the call; null where a budget has no room for it.
 with spent as (

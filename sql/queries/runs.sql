@@ -80,6 +80,14 @@ ended as (
     returning incident_id, run_id)
 select incident_id, append_events(incident_id, run_id, %(now)s, %(events)s) from ended;
 
+-- name: record_steps
+with held as (
+    update runs
+       set touched_at = clock_timestamp()
+     where id = %(run_id)s and attempt = %(attempt)s and status = 'running'
+    returning id, incident_id)
+select incident_id, append_events(incident_id, id, %(now)s, %(events)s) from held;
+
 -- name: past_actions
 select id, incident_id, run_id, tool, action, target_key, value, near_limit, status, intended_at, finished_at
   from actions

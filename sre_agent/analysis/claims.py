@@ -10,23 +10,31 @@ from sre_agent.analysis.fault import Fault, FaultKind
 from sre_agent.analysis.known import ANY_VERB, Known
 from sre_agent.analysis.texts import WEEKDAYS
 
+_DENIED = re.compile(r" (?:nothing|no|neither|not)\b", re.IGNORECASE)
+_ORDERED = {"delete": "delete_pod", "remove": "delete_pod"}
+"""Orders that an analysis may give where the agent offers that action itself."""
 _CONDITION = re.compile(
-    r"\b(?:if|when|whenever|once|until|unless|before|whether|who|whoever|what|why|should|would|could)\b", re.IGNORECASE
+    r"\b(?:if|unless|whether|who|whoever|what|why|should|would|could)\b[^,;:]*$"
+    r"|\b(?:when|whenever|once|until|before|after)\b[^,;:]*\b(?:is|are|gets?|has been|have been|being)(?: \w+ly)? $",
+    re.IGNORECASE,
 )
-"""Behind such a word nothing is claimed to have been done."""
+"""Behind such words, in the same clause, nothing is claimed to have been done."""
 _LIMIT = re.compile(r"\blimits?\b", re.IGNORECASE)
 _NEVER_BEFORE = re.compile(
-    r"\b(?:never (?:before|fired|happened|occurred|seen)|first (?:recorded )?(?:occurrence|time|incident)"
+    r"\b(?:never (?:before|fired|happened|occurred|seen)|first recorded (?:occurrence|incident)|for the first time"
+    r"|(?:this|it|which) (?:is|was)(?: the| its| only the)? (?:very )?first (?:occurrence|time|incident)"
     r"|no (?:earlier|previous|past|prior|similar) \w+|not (?:fired|occurred|happened|been seen) before)\b",
     re.IGNORECASE,
 )
 _AGAIN = re.compile(
     r"\b(?:recurr(?:ed|ing|ence|ent)|repeatedly|again and again|(?:each|every) time|many times|several times"
-    r"|keeps? (?:firing|happening|coming back))\b",
+    r"|keeps? (?:firing|happening|coming back)|(?:fires?|happens?|occurs?) (?:hourly|daily|nightly|weekly|often)"
+    r"|(?:many|several|multiple|numerous|a few|a couple of) (?:times|occurrences|incidents))\b",
     re.IGNORECASE,
 )
+_OPEN_QUESTION = re.compile(r"\b(?:if|whether|unless|until)\b[^,;:]*$", re.IGNORECASE)
 _CURED = re.compile(
-    r"(?<!whether )(?<!if )\b(?:was|were|has|have|had|been|agent|it|this|that|change|raise|limit|rollback|drain)"
+    r"\b(?:was|were|has|have|had|been|agent|it|this|that|change|raise|limit|rollback|drain)"
     r"(?: \w+ly)? (fixed|solved|cured|mitigated|remediated|helped|recovered|resolved|healed)\b",
     re.IGNORECASE,
 )
@@ -48,16 +56,64 @@ def action_claims(prose: str, known: Known, *, proven: bool) -> Iterator[Fault]:
             yield Fault(kind=FaultKind.UNPROVEN, said=word, reason="the sentence names no event that proves it")
 
 
+def agent_claims(prose: str, known: Known) -> Iterator[Fault]:
+    """What the agent is said to do is what it can do, a change only where it sent one; so for deeds in nouns."""
+    for found in forms.AGENT_VERB.finditer(prose):
+        verb = found[1].lower()
+        changed = verb in forms.AGENT_CHANGES and (known.sent_words or known.done)
+        looked = verb in forms.AGENT_LOOKS or _DENIED.match(prose, found.end())
+        if not (looked or changed) and not _CONDITION.search(prose[: found.start()]):
+            yield Fault(kind=FaultKind.ACTION, said=found[0], reason="that is not what the agent did, as the facts say")
+    for found in forms.DEED_NOUN.finditer(prose):
+        deed = (found[1] or found[2]).lower()
+        if forms.DEED_NOUN_WORDS.get(deed) not in known.done:
+            yield Fault(kind=FaultKind.ACTION, said=found[0], reason="nothing of the kind was done, as the facts say")
+    for found in forms.DECIDED.finditer(prose):
+        by_guard = re.search(r"\bguards?\b", prose, re.IGNORECASE)
+        if not (by_guard or _CONDITION.search(prose[: found.start()]) or found[1].lower() in known.decisions):
+            yield Fault(kind=FaultKind.ACTION, said=found[0], reason="nobody decided on it, as the facts say")
+
+
+def denial_claims(prose: str, known: Known) -> Iterator[Fault]:
+    """That nothing was done, where the last run sent something; that all is well, before the incident has ended."""
+    for found in forms.NOT_DONE.finditer(prose):
+        words = forms.DONE_WORDS[(found[1] or found[2]).lower()].split("|")
+        if known.sent_words.intersection(words):
+            yield Fault(kind=FaultKind.ACTION, said=found[0], reason="the last run did that, as the facts say")
+    if known.sent_words and (nothing := forms.NOTHING_DONE.search(prose)):
+        yield Fault(kind=FaultKind.ACTION, said=nothing[0], reason="the last run sent a change, as the facts say")
+    calm = forms.CALM.search(prose)
+    if calm and not known.ended and not _OPEN_QUESTION.search(prose[: calm.start()]):
+        yield Fault(kind=FaultKind.HISTORY, said=calm[0], reason="the incident has not ended, as the facts say")
+
+
+def advice_claims(prose: str, known: Known) -> Iterator[Fault]:
+    """A change that the agent is said to recommend, it does; what destroys or opens something, nobody else advises."""
+    for found in forms.OFFER.finditer(prose):
+        words = {action for action, said in forms.OFFERED_WORDS.items() if re.fullmatch(said, found[1], re.IGNORECASE)}
+        if not known.offered_words.intersection(words):
+            yield Fault(kind=FaultKind.ACTION, said=found[1], reason="the agent recommends nothing of the kind")
+    for found in forms.RISKY.finditer(prose):
+        verb = found[1].lower()
+        if _ORDERED.get(verb) not in known.offered_words:
+            yield Fault(kind=FaultKind.ACTION, said=found[1], reason="an analysis gives no such order")
+
+
 def history_claims(prose: str, known: Known, *, advice: bool) -> Iterator[Fault]:
     """Whether it happened before, and whether anything helped."""
     if advice:
         return
     if known.occurrences > 1 and (found := _NEVER_BEFORE.search(prose)):
         yield Fault(kind=FaultKind.HISTORY, said=found[0], reason=f"there are {known.occurrences} occurrences")
+    if known.occurrences < forms.FEWER_THAN_LOTS and (found := forms.LOTS.search(prose)):
+        yield Fault(kind=FaultKind.HISTORY, said=found[0], reason="there are not so many occurrences")
     if known.occurrences == 1 and (found := _AGAIN.search(prose)):
         yield Fault(kind=FaultKind.HISTORY, said=found[0], reason="there is one occurrence")
-    for word in _CURED.findall(prose):
-        if not (known.ended if word.lower() == "resolved" else known.verified):
+    for found in _CURED.finditer(prose):
+        word = found[1]
+        if not _OPEN_QUESTION.search(prose[: found.start()]) and not (
+            known.ended if word.lower() == "resolved" else known.verified
+        ):
             yield Fault(kind=FaultKind.HISTORY, said=word, reason="that is not verified, as the facts say")
 
 
@@ -71,6 +127,9 @@ def name_claims(prose: str, known: Known) -> Iterator[Fault]:
         parts = [part for part in said.split("/") if not re.fullmatch(r"[\d.]+|v\d+", part)]
         if any(part not in known.words for part in parts if not forms.QUANTITY.fullmatch(part)):
             yield Fault(kind=FaultKind.NAME, said=said, reason="no object of this name is in the facts")
+    for said in forms.ADDRESS.findall(prose):
+        if said not in known.corpus:
+            yield Fault(kind=FaultKind.NAME, said=said, reason="no such address is in the facts")
     for said in re.findall(r"\b(?:RB_[A-Z_]+|Kube[A-Z]\w+)\b", prose):
         if said not in known.words:
             yield Fault(kind=FaultKind.NAME, said=said, reason="no alert or runbook of this name is in the facts")
@@ -155,6 +214,11 @@ _NUMBER_RULES = (
         reason="not so many",
     ),
     _NumberRule(
+        pattern=forms.EXIT_CODE,
+        holds=lambda found, known: re.search(rf"exit code {found[1]}\b", known.corpus) is not None,
+        reason="no such exit code",
+    ),
+    _NumberRule(
         pattern=forms.INCIDENT,
         holds=lambda found, known: int(found[1]) in known.incident_ids,
         reason="no such incident in this history",
@@ -167,7 +231,7 @@ _NUMBER_RULES = (
     ),
     _NumberRule(
         pattern=forms.PER_CENT,
-        holds=lambda found, known: found[0] in known.corpus,
+        holds=lambda found, known: found[0].replace(" ", "") in known.shares_in_percent,
         reason="no such share",
         free_in_advice=True,
     ),
@@ -182,7 +246,7 @@ _NUMBER_RULES = (
 
 def number_claims(prose: str, known: Known, *, advice: bool) -> Iterator[Fault]:
     """Dates, clock times, amounts, counts with their nouns; at last whatever number is left outside names."""
-    left = prose
+    left = forms.ADVISED_SPAN.sub(" ", prose) if advice else prose
     for rule in _NUMBER_RULES:
         if rule.pattern is forms.NUMBER:
             left = forms.NAME.sub(lambda name: name[0] if name[0].replace(".", "").isdigit() else " ", left)

@@ -7,13 +7,15 @@ Called by `analyse`, and instead of a model where there is none. Pure; the same 
 from typing import Any
 
 from sre_agent.analysis import evidence_text
-from sre_agent.analysis.checker import SECTIONS
 from sre_agent.analysis.facts import CaseFacts
+from sre_agent.analysis.investigated import supposition
 from sre_agent.analysis.memory_patterns import LEAK
 from sre_agent.analysis.pattern import Pattern
 from sre_agent.analysis.patterns import count_sentence, patterns_of
+from sre_agent.analysis.sections import HISTORY, SECTIONS, SUMMARY, join
 from sre_agent.analysis.texts import counted, moment, quote, reference
 from sre_agent.event import EventType
+from sre_agent.run import CONCLUDE
 from sre_agent.runbook import UNKNOWN_ID
 
 HYPOTHESES = 2
@@ -35,7 +37,7 @@ def compose(case: CaseFacts) -> str:
         _history(case, patterns),
         _follow_ups(case, patterns),
     )
-    return "\n\n".join(f"## {title}\n\n{body}" for title, body in zip(SECTIONS, bodies, strict=True)) + "\n"
+    return join(dict(zip(SECTIONS, bodies, strict=True)))
 
 
 def _summary(case: CaseFacts, patterns: list[Pattern]) -> str:
@@ -97,6 +99,7 @@ def _hypothesis(case: CaseFacts, patterns: list[Pattern]) -> str:
     seen = evidence_text.symptom(case)
     parts = [seen.sentence] if seen.sentence else []
     parts += [f"Likely: {' '.join(guesses)}"] if guesses else []
+    parts += [supposed] if (supposed := supposition(case)) else []
     recent = [deploy for deploy in case.past.deploys.newest if deploy.at == case.incident.created_at]
     if recent:
         changed = moment(recent[0].changed_at)
@@ -128,7 +131,9 @@ def _why(case: CaseFacts) -> str:
         return "No run has ended, so nothing was decided."
     proof, runbook = reference(case.final.id), case.final.payload["runbook_id"]
     if runbook == UNKNOWN_ID:
-        return f"No runbook fits the alert, so nothing was looked at or tried{proof}."
+        looked = any(step.payload["tool"] != CONCLUDE for step in case.steps)
+        tried = "tried; what a model looked at was only read" if looked else "looked at or tried"
+        return f"No runbook fits the alert, so nothing was {tried}{proof}."
     lines = [f"Runbook {quote(runbook)} was walked in mode {quote(case.incident.agent_mode)}{proof}."]
     return _bullets(lines + evidence_text.judgement_lines(case))
 
@@ -182,7 +187,7 @@ def _bullets(lines: list[str]) -> str:
 
 def headline(markdown: str) -> tuple[str, str]:
     """The first paragraphs of the summary and of the history: what a person is told first."""
-    return _first_paragraph(markdown, SECTIONS[0]), _first_paragraph(markdown, SECTIONS[5])
+    return _first_paragraph(markdown, SUMMARY), _first_paragraph(markdown, HISTORY)
 
 
 def _first_paragraph(markdown: str, title: str) -> str:

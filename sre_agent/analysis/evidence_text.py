@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from sre_agent.analysis.facts import CaseFacts
+from sre_agent.analysis.investigated import finding_lines
 from sre_agent.analysis.texts import counted, moment, quote, reference
 from sre_agent.diagnosis import ImageCause
 from sre_agent.event import EventType
+from sre_agent.run import CONCLUDE
 from sre_agent.store import EventRow
 from sre_agent.tools.registry import REMEDIATIONS
 
@@ -64,12 +66,14 @@ def earlier_lines(case: CaseFacts) -> list[str]:
 
 
 def step_lines(case: CaseFacts) -> list[str]:
-    """What each step saw; those that were skipped share a line."""
-    lines = [_step_line(step) for step in case.steps if step.payload["status"] != "skipped"]
-    skipped = [step for step in case.steps if step.payload["status"] == "skipped"]
+    """What each step saw; those that were skipped share a line. Last, what a model found by itself."""
+    steps = [step for step in case.steps if step.payload["tool"] != CONCLUDE]
+    lines = [_step_line(step) for step in steps if step.payload["status"] != "skipped"]
+    skipped = [step for step in steps if step.payload["status"] == "skipped"]
     if skipped:
         named = ", ".join(f"{quote(step.payload['step'])}{reference(step.id)}" for step in skipped)
         lines.append(f"Skipped by their gates: {named}.")
+    lines += finding_lines(case)
     lines += [
         f"The run was cut short: {quote(event.payload['error'])}{reference(event.id)}."
         for event in case.of_run(EventType.ERROR)

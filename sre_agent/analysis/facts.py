@@ -86,6 +86,15 @@ class CaseFacts:
         return "pod" if incident.pod else "node" if incident.node else "problem"
 
 
+def of_the_world(event: EventRow) -> dict[str, Any]:
+    """What an event says of the world: its payload but for what a model was asked and answered. That proves nothing."""
+    payload = {key: value for key, value in event.payload.items() if key != "llm"}
+    state = payload.get("state")
+    if isinstance(state, dict):
+        payload["state"] = {key: value for key, value in state.items() if key != "llm_trace"}
+    return payload
+
+
 async def gather(store: Store, incident: Incident, *, now: datetime) -> CaseFacts:
     """Reads events and past of an incident. Raises Unreachable."""
     return CaseFacts(

@@ -7,19 +7,19 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from sre_agent.analysis.facts import CaseFacts
-from sre_agent.analysis.forms import ACTION_WORDS, DURATION, NUMBER, QUANTITY
+from sre_agent.analysis.facts import CaseFacts, of_the_world
+from sre_agent.analysis.forms import ACTION, ACTION_WORDS, DURATION, NUMBER, PER_CENT, QUANTITY
 from sre_agent.analysis.memory_patterns import field_of, rising_chain
-from sre_agent.analysis.proofs import Proofs, leaves, proofs_of
+from sre_agent.analysis.proofs import Proofs, leaves, proofs_of, stamps
 from sre_agent.analysis.texts import CUT, plainly, span
 from sre_agent.event import EventType
 from sre_agent.times import duration_text
 from sre_agent.tools.registry import REMEDIATIONS
 
-_STAMP = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2})?(?:\.\d+)?(?:Z|[+-]\d{2}:?\d{2})?")
+_ARROW = re.compile(r"([\d.]+[KMGT]i?) ?→ ?([\d.]+[KMGT]i?)")
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 ANY_VERB = ""
@@ -35,7 +35,9 @@ class Known:
     """What may be said. `counts` holds numbers by their noun in the singular, `counts_of_times` by the verb before.
 
     `done` are the words of actions that were done, `done_actions` and `sent_actions` whole action strings; `commands`
-    those that the agent's own tools and guards wrote: an alert or a log may hold commands, too.
+    those that the agent's own tools and guards wrote: an alert or a log may hold commands, too. `sent_words` are the
+    words of what the last run sent, `offered_words` of what was done, recommended or could be done by hand;
+    `decisions` hold the types of all events, `changes` from what to what an amount went or would go.
     """
 
     event_ids: frozenset[int]
@@ -46,6 +48,10 @@ class Known:
     done: frozenset[str]
     done_actions: frozenset[str]
     sent_actions: frozenset[str]
+    sent_words: frozenset[str]
+    offered_words: frozenset[str]
+    decisions: frozenset[str]
+    changes: frozenset[tuple[str, str]]
     moments: frozenset[str]
     counts: Mapping[str, frozenset[int]]
     counts_of_times: Mapping[str, frozenset[int]]
@@ -53,6 +59,7 @@ class Known:
     numbers: frozenset[str]
     durations: frozenset[str]
     quantities: frozenset[str]
+    shares_in_percent: frozenset[str]
     words: frozenset[str]
     clock_times: frozenset[str]
     commands: frozenset[str]
@@ -92,17 +99,22 @@ def known_of(case: CaseFacts) -> Known:
     said += [case.subject, *(f"{entry.namespace}/{entry.workload}" for entry in case.past.neighbours)]
     said += [part for step in case.past.raises for part in re.split("[:→]", step.action)]
     corpus = "\n".join(said)
-    moments = [value for value in values if isinstance(value, datetime)] + list(_stamps(corpus))
+    moments = [value for value in values if isinstance(value, datetime)] + list(stamps(corpus))
     done = set(_done_actions(case))
+    done_words = frozenset(_done_words(case, done))
     return Known(
         event_ids=frozenset({event.id for event in case.events} | set(_ids_in(case.past))),
         incident_ids=frozenset({case.incident.id, case.past.first.incident_id, case.past.last.incident_id}),
         occurrences=case.past.occurrences,
         ended=case.incident.resolved_at is not None,
         verified=bool(case.of_incident(EventType.VERIFIED)),
-        done=frozenset(_done_words(case, done)),
+        done=done_words,
         done_actions=frozenset(done),
         sent_actions=frozenset(event.payload["action"] for event in case.of_incident(EventType.INTENT)),
+        sent_words=frozenset(_word_of(event.payload["action"]) for event in case.of_run(EventType.INTENT)),
+        offered_words=done_words | frozenset(_offered_words(case)),
+        decisions=frozenset(event.event_type.value for event in case.events),
+        changes=frozenset(_changes(case)),
         moments=frozenset(map(_second, moments)),
         counts=_counts(case),
         counts_of_times=_times(case),
@@ -110,6 +122,7 @@ def known_of(case: CaseFacts) -> Known:
         numbers=frozenset(NUMBER.findall(corpus)) | {str(value) for value in values if isinstance(value, int)},
         durations=frozenset(_durations(case)) | frozenset(DURATION.findall(corpus)),
         quantities=frozenset(QUANTITY.findall(corpus)),
+        shares_in_percent=frozenset(said.replace(" ", "") for said in PER_CENT.findall(corpus)),
         words=frozenset(word.rstrip(".") for word in _WORD.findall(corpus)),
         clock_times=frozenset(f"{moment:%H:%M}" for moment in moments) | frozenset(_hours(case)),
         commands=frozenset(map(plainly, _commands(case))),
@@ -145,10 +158,38 @@ def _done_actions(case: CaseFacts) -> Iterator[str]:
 
 def _done_words(case: CaseFacts, done: set[str]) -> Iterator[str]:
     """The words that those actions begin with; a node that somebody cordoned is cordoned, too."""
-    yield from ACTION_WORDS.intersection(action.partition(":")[0] for action in done)
+    yield from ACTION_WORDS.intersection(map(_word_of, done))
     yield from (REMEDIATIONS[entry.tool].action_word for entry in case.past.tried if entry.tool in REMEDIATIONS)
     if any((step.payload["result"] or {}).get("unschedulable") is True for step in case.of_incident(EventType.STEP)):
         yield REMEDIATIONS["cordon_node"].action_word
+
+
+def _offered_words(case: CaseFacts) -> Iterator[str]:
+    """The words of what was recommended in this incident, or offered to be done by hand where the agent did not."""
+    for end in case.of_incident(EventType.FINAL):
+        yield from map(_word_of, ACTION.findall(end.payload["state"]["action_recommended"] or ""))
+    for step in case.of_incident(EventType.STEP):
+        by_hand = any(judgement["by_hand"] for judgement in step.payload["judgements"])
+        offered = by_hand or step.payload["status"] in {"proposed", "refused"}
+        if offered and step.payload["tool"] in REMEDIATIONS:
+            yield REMEDIATIONS[step.payload["tool"]].action_word
+
+
+def _changes(case: CaseFacts) -> Iterator[tuple[str, str]]:
+    """From what to what something was changed, or would be; over several raises too."""
+    for step in case.of_incident(EventType.STEP):
+        for change in (step.payload["result"] or {}).get("diff") or ():
+            yield change["before"], change["after"]
+    chain = [_ARROW.findall(step.action) for step in case.past.raises]
+    steps = [pair for pairs in chain for pair in pairs]
+    yield from ((before, after) for place, (before, _) in enumerate(steps) for _, after in steps[place:])
+    for value in leaves([_of_event(event) for event in case.events]):
+        if isinstance(value, str):
+            yield from _ARROW.findall(value)
+
+
+def _word_of(action: str) -> str:
+    return action.partition(":")[0]
 
 
 def _commands(case: CaseFacts) -> Iterator[str]:
@@ -159,17 +200,7 @@ def _commands(case: CaseFacts) -> Iterator[str]:
 
 def _of_event(event: Any) -> list[Any]:
     """What an event says of the world; an earlier analysis proves nothing."""
-    return [event.ts, [] if event.event_type == "analysis" else event.payload]
-
-
-def _stamps(corpus: str) -> Iterator[datetime]:
-    """The moments that are written in texts, in UTC."""
-    for found in _STAMP.findall(corpus):
-        try:
-            moment = datetime.fromisoformat(found)
-        except ValueError:
-            continue
-        yield moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return [event.ts, [] if event.event_type == "analysis" else of_the_world(event)]
 
 
 def _ids_in(value: Any) -> Iterator[int]:

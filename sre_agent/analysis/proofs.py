@@ -5,17 +5,18 @@ fact that names it. Totals that no single event holds are cited with the newest 
 need no proof.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
-from sre_agent.analysis.facts import CaseFacts
+from sre_agent.analysis.facts import CaseFacts, of_the_world
 from sre_agent.analysis.texts import plainly
 from sre_agent.event import EventType
 from sre_agent.store.history_rows import Neighbour
-from sre_agent.times import parse_moment
 
+_STAMP = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2})?(?:\.\d+)?(?:Z|[+-]\d{2}:?\d{2})?")
 _OWN_NAMES = (
     "alertname", "namespace", "pod", "container", "node", "workload", "cluster", "dedup_key", "severity", "agent_mode",
     "runbook_id", "created_at", "starts_at",
@@ -34,12 +35,12 @@ class Proofs:
         yield from (plainly(value) for value in self._values(event_ids) if isinstance(value, str))
 
     def moments(self, event_ids: Iterable[int]) -> Iterator[datetime]:
-        """Moments, and texts that are one."""
+        """Moments, and those that are written in texts."""
         for value in self._values(event_ids):
             if isinstance(value, datetime):
                 yield value
-            elif isinstance(value, str) and (moment := _moment(value)):
-                yield moment
+            elif isinstance(value, str):
+                yield from stamps(value)
 
     def _values(self, event_ids: Iterable[int]) -> Iterator[Any]:
         yield from self.anywhere
@@ -50,7 +51,9 @@ class Proofs:
 def proofs_of(case: CaseFacts) -> Proofs:
     """What each event of the case, and of its past, proves."""
     of_event: dict[int, tuple[Any, ...]] = {
-        event.id: (event.ts, *leaves(event.payload)) for event in case.events if event.event_type != EventType.ANALYSIS
+        event.id: (event.ts, *leaves(of_the_world(event)))
+        for event in case.events
+        if event.event_type != EventType.ANALYSIS
     }
     anywhere: list[Any] = [getattr(case.incident, name) for name in _OWN_NAMES]
     anywhere += [case.subject, case.past.template_changed_at]
@@ -96,8 +99,11 @@ def _plain(fact: Any) -> Iterator[Any]:
         yield f"{fact.namespace}/{fact.workload}"
 
 
-def _moment(text: str) -> datetime | None:
-    try:
-        return parse_moment(text)
-    except ValueError:
-        return None
+def stamps(text: str) -> Iterator[datetime]:
+    """The moments that are written in a text, in UTC."""
+    for found in _STAMP.findall(text):
+        try:
+            moment = datetime.fromisoformat(found)
+        except ValueError:
+            continue
+        yield moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from sre_agent.status import Status
+    from sre_agent.status import ModelStatus, Status
     from sre_agent.store import Pause
 
 PAUSE_EPILOG = """\b
@@ -150,9 +150,23 @@ def _print(found: "Status") -> None:
         line(brake.name, f"{state}: {brake.what}{until}", style="bold red" if brake.on else "")
     if found.runbooks_fault is not None:
         line("runbooks", f"refused, older ones are used: {found.runbooks_fault}", style="bold red")
+    line("LLM", _model(found.llm))
     line("queued runs", _counted(work.queued, work.oldest_queued_at, found.at))
     line("running runs", _counted(work.running, work.oldest_started_at, found.at))
     line("last alert", "none yet" if work.last_alert_at is None else moment_text(work.last_alert_at))
+
+
+def _model(llm: "ModelStatus") -> str:
+    """The model, and what it was asked today of what it may be asked."""
+    from sre_agent.asked import money
+
+    today = llm.today
+    cost = f", cost {money(today.cost)}" if today.cost or llm.cost_per_day is not None else ""
+    most = f" of {money(llm.cost_per_day)}" if llm.cost_per_day is not None else ""
+    asked = f"{today.calls:,} calls today, {today.tokens:,} of {llm.tokens_per_day:,} tokens{cost}{most}"
+    if llm.name is None:
+        return f"none is asked: scripted{f'; {asked}' if today.calls else ''}"
+    return f"{llm.name}: {asked}{'; looks into alerts without a runbook' if llm.investigates else ''}"
 
 
 def _counted(number: int, oldest: "datetime | None", now: "datetime") -> str:

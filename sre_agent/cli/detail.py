@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rich.console import Console
 from rich.text import Text
 
-from sre_agent.cli.story import line, tell_step, wrapped
+from sre_agent.asked import Trace, asked_sentence, exchange_lines
+from sre_agent.cli.story import line, tell_asked, tell_step, wrapped
 from sre_agent.redaction import redact_text
 from sre_agent.run import StepRecord, StepStatus
 from sre_agent.sentences import MARKS, Document, answer, last_state, moment, step_from_json, what_happened
@@ -16,25 +18,55 @@ _CHANGE = frozenset({"action", "diff", "kubectl", "notes"})
 """What a step's result says about its change, which is shown by itself."""
 
 
-def tell_detail(out: Console, document: Document, *, timeline: bool) -> None:
-    """Prints one incident: the answer, its steps, the change, the past, the newest analysis, perhaps the timeline."""
+def tell_detail(out: Console, document: Document, *, timeline: bool, llm: bool = False) -> None:
+    """Prints one incident: the answer, its steps, the change, the past, the newest analysis, perhaps more.
+
+    `timeline`: every event; `llm`: what a model was asked at each step and answered, word for word.
+    """
     incident = document["incident"]
     name = redact_text(incident["alertname"] or "alert without a name")
     out.rule(Text(f" incident {incident['id']} · {name} ", "bold"), characters="─")
     wrapped(out, answer(document), first="", rest="", style="bold")
     out.print()
     _tell_facts(out, incident)
-    steps = [step_from_json(step) for step in last_state(document).get("rb_steps", ())]
+    traces = _traces(document)
+    by_step = {trace.get("step"): trace for trace in traces}
+    told = [step_from_json(step) for step in last_state(document).get("rb_steps", ())]
+    steps = [replace(step, llm=by_step.get(step.step)) for step in told]
     for step in steps:
         tell_step(out, _without_change(step))
+    tell_asked(out, traces)
     for step in steps:
         _tell_change(out, step)
     _tell_past(out, document["past_incidents"])
     _tell_analysis(out, document["analysis_markdown"])
+    if llm:
+        _tell_exchanges(out, traces)
     if timeline:
         _tell_timeline(out, document["events"])
     elif document["analysis_markdown"] is None or not steps:
         out.print(Text(f"timeline: sre-agent show {incident['id']} --events", "dim"))
+
+
+def _traces(document: Document) -> list[Trace]:
+    """What a model was asked in the newest run: from its end, else from the steps that are stored so far."""
+    ended = last_state(document)
+    steps = [event["payload"] for event in document["events"] if event["event_type"] == "step"]
+    found = ended.get("llm_trace", ()) if ended else [step.get("llm") for step in steps]
+    return [trace for trace in found if isinstance(trace, dict)]
+
+
+def _tell_exchanges(out: Console, traces: Sequence[Trace]) -> None:
+    """Each question and answer of the run. What came from outside is wrapped like everything else."""
+    out.print()
+    out.rule(Text(" what a model was asked ", "bold"), characters="─")
+    if not traces:
+        out.print(Text("no model was asked", "dim"))
+    for trace in traces:
+        wrapped(out, f"step {trace.get('step')}: {asked_sentence(trace)}", first="", rest="  ", style="bold")
+        for depth, text in exchange_lines(trace):
+            indent = "  " * (depth + 1)
+            wrapped(out, text, first=indent, rest=indent, style="dim" if depth > 1 else "")
 
 
 def _tell_facts(out: Console, incident: Document) -> None:
@@ -55,16 +87,7 @@ def _without_change(step: StepRecord) -> StepRecord:
     if step.status is StepStatus.REFUSED or "diff" not in (step.result or {}):
         return step
     kept = {key: value for key, value in (step.result or {}).items() if key not in _CHANGE}
-    return StepRecord(
-        step=step.step,
-        tool=step.tool,
-        status=step.status,
-        reason=step.reason,
-        gate=step.gate,
-        arguments=step.arguments,
-        result=kept,
-        judgements=step.judgements,
-    )
+    return replace(step, result=kept)
 
 
 def _tell_change(out: Console, step: StepRecord) -> None:
@@ -137,3 +160,5 @@ def _tell_timeline(out: Console, events: Sequence[Document]) -> None:
         wrapped(out, f"[event {event['id']}] {moment(event['ts'])} {event['event_type']}", first="", rest="  ")
         if said := what_happened(event):
             wrapped(out, said, first="    ", rest="    ", style="dim")
+        if isinstance(trace := event["payload"].get("llm"), dict):
+            wrapped(out, asked_sentence(trace), first="    ", rest="    ", style="dim")

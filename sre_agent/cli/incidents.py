@@ -51,7 +51,7 @@ def incidents(
     from sre_agent.cli.output import print_json, say
     from sre_agent.incident import IncidentStatus, Origin
     from sre_agent.store.book import IncidentFilters
-    from sre_agent.views import incident_json
+    from sre_agent.views import page_json
 
     filters = IncidentFilters(
         origin=None if origin is None else Origin(origin),
@@ -66,8 +66,7 @@ def incidents(
     )
     page = asyncio.run(_page(filters, limit, cursor, offset))
     if as_json:
-        listed = [incident_json(incident) for incident in page.incidents]
-        print_json({"incidents": listed, "next_cursor": page.next_cursor})
+        print_json(page_json(page))
         return 0
     _print_table(page)
     if page.next_cursor is not None:
@@ -102,11 +101,11 @@ def _decide(
     import asyncio
 
     from sre_agent.cli.output import print_json
-    from sre_agent.views import incident_json
+    from sre_agent.views import decision_json
 
     decision = asyncio.run(_decided(verb, incident_id, reason))
     if as_json:
-        print_json({"incident": incident_json(decision.incident), "changed": decision.changed})
+        print_json(decision_json(decision))
     else:
         typer.echo(f"incident {incident_id} {'is' if decision.changed else 'was already'} {state}")
     return 0

@@ -10,7 +10,21 @@ from typing import Any
 
 import typer
 
-from sre_agent.cli import analyze, brakes, config, db, doctor, incidents, lint, replay, serve, show, snapshot, worker
+from sre_agent.cli import (
+    analyze,
+    brakes,
+    config,
+    db,
+    doctor,
+    incidents,
+    lint,
+    replay,
+    serve,
+    show,
+    snapshot,
+    tui,
+    worker,
+)
 from sre_agent.cli.output import say
 from sre_agent.cli.streams import CannotWrite, ReaderGone, give_up, taken_over
 from sre_agent.errors import SreAgentError
@@ -36,6 +50,7 @@ app.command(epilog=analyze.EPILOG)(analyze.analyze)
 app.command(epilog=lint.EPILOG)(lint.lint)
 app.command(epilog=incidents.EPILOG)(incidents.incidents)
 app.command(epilog=show.EPILOG)(show.show)
+app.command(epilog=tui.EPILOG)(tui.tui)
 app.command(epilog=incidents.DECISION_EPILOG.format("suppress"))(incidents.suppress)
 app.command(epilog=incidents.DECISION_EPILOG.format("resolve"))(incidents.resolve)
 app.command(epilog=brakes.STATUS_EPILOG)(brakes.status)

@@ -13,12 +13,14 @@ EPILOG = """\b
 Examples:
   sre-agent show 42
   sre-agent show 42 --events
+  sre-agent show 42 --llm
   sre-agent show 42 --json"""
 
 
 def show(
     incident_id: IncidentId,
     events: Annotated[bool, typer.Option("--events", help="The timeline too.")] = False,
+    llm: Annotated[bool, typer.Option("--llm", help="What a model was asked and answered, too.")] = False,
     as_json: AsJson = False,
 ) -> int:
     """Show one incident: what it came to, the steps, the change, the past, the analysis."""
@@ -31,7 +33,7 @@ def show(
     if as_json:
         print_json(document)
     else:
-        tell_detail(console(), document, timeline=events)
+        tell_detail(console(), document, timeline=events, llm=llm)
     return 0
 
 

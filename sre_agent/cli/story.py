@@ -2,15 +2,17 @@
 
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
 from sre_agent.analysis.composer import headline
+from sre_agent.asked import Trace, asked_sentence, totals_of
 from sre_agent.redaction import redact_text
-from sre_agent.run import Change, Judgement, RunRecord, Skipped, StepRecord, StepStatus, Verdict
+from sre_agent.run import CONCLUDE, Change, Judgement, RunRecord, Skipped, StepRecord, StepStatus, Verdict
 from sre_agent.target import Target
 
 LABEL = 13
@@ -33,6 +35,7 @@ def tell(out: Console, run: RunRecord) -> None:
     line(out, "target", _target(run.target))
     for step in run.steps:
         tell_step(out, step)
+    tell_asked(out, run.llm_trace)
     _tell_action(out, run)
     for note in run.notes:
         line(out, "note", note)
@@ -99,7 +102,8 @@ def tell_step(out: Console, step: StepRecord) -> None:
     """Prints one step: what it came to, what it saw, and what each rule said about its change."""
     mark, style = MARKS[step.status]
     against = [entry for entry in step.judgements if entry.verdict is not Verdict.ALLOW]
-    why = step.gate if step.status in {StepStatus.SKIPPED, StepStatus.PLANNED} else step.reason
+    gated = step.status in {StepStatus.SKIPPED, StepStatus.PLANNED}
+    why = (step.gate or step.reason) if gated else step.reason
     text = f"{step.step} {step.status.value}" + (f": {why}" if why and not against else "")
     wrapped(out, text, first=f"  {mark} ", rest="    ", style=style)
     if step.status is StepStatus.DONE and not step.change:
@@ -111,6 +115,14 @@ def tell_step(out: Console, step: StepRecord) -> None:
         _tell_judgement(out, judgement)
     if step.status is StepStatus.REFUSED and (by_hand := (step.result or {}).get("kubectl")):
         wrapped(out, f"by hand: {by_hand}", first="      ", rest="        ", style="dim")
+    if step.llm is not None:
+        wrapped(out, asked_sentence(step.llm), first="      ", rest="        ", style="dim")
+
+
+def tell_asked(out: Console, traces: Sequence[Trace]) -> None:
+    """What the run asked a model in all; nothing where it asked none."""
+    if traces:
+        line(out, "LLM", str(totals_of(traces)))
 
 
 def _tell_judgement(out: Console, judgement: Judgement) -> None:
@@ -125,11 +137,24 @@ def _tell_judgement(out: Console, judgement: Judgement) -> None:
 def _seen(step: StepRecord) -> Iterator[str]:
     """What a diagnostic answered: its plain values on one line, its reasons below."""
     result = step.result or {}
+    if step.tool == CONCLUDE:
+        yield from _concluded(result)
+        return
     plain = [f"{key} {_word(value)}" for key, value in result.items() if isinstance(value, bool | str | int)]
     if plain:
         yield ", ".join(plain)
     for key in ("reasons", "problems"):
         yield from (str(entry) for entry in result.get(key) or ())
+
+
+def _concluded(result: Mapping[str, Any]) -> Iterator[str]:
+    """What a model found by itself, and on which step it rests."""
+    for finding in result.get("findings") or ():
+        yield f"the model notes: {finding['statement']} ({finding['step']})"
+    if result.get("hypothesis"):
+        yield f"the model supposes: {result['hypothesis']}"
+    elif not result.get("findings"):
+        yield "the model notes nothing that can be proven"
 
 
 def _word(value: object) -> str:

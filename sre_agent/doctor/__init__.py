@@ -12,6 +12,7 @@ from sre_agent.doctor.alertmanager import check_alertmanager
 from sre_agent.doctor.cluster import check_cluster
 from sre_agent.doctor.database import check_database
 from sre_agent.doctor.finding import Finding, State
+from sre_agent.doctor.llm import check_llm
 from sre_agent.errors import SreAgentError
 from sre_agent.runbook import Runbooks
 from sre_agent.settings import Settings
@@ -25,7 +26,7 @@ CHECK_SECONDS = 60.0
 async def examine(
     settings: Settings, *, context: str | None = None, seconds: float = CHECK_SECONDS
 ) -> AsyncIterator[Finding]:
-    """Every finding as soon as it is there: runbooks, database, schema, clocks, cluster, own rights, Alertmanager.
+    """Every finding as soon as it is there: runbooks, database, schema, clocks, cluster, own rights, Alertmanager, LLM.
 
     Raises nothing.
     """
@@ -35,6 +36,7 @@ async def examine(
         ("database", lambda: check_database(settings)),
         ("cluster", lambda: check_cluster(settings, runbooks, context)),
         ("alertmanager", lambda: check_alertmanager(settings)),
+        ("LLM", lambda: check_llm(settings)),
     ):
         for finding in await _within(group, check, seconds):
             yield finding

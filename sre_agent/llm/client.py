@@ -6,69 +6,74 @@ on; and none of its failures is anything but an exchange that says so.
 """
 
 import asyncio
-import json
+import logging
 import ssl
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sre_agent import metrics
+from sre_agent.border import Border
 from sre_agent.errors import BadInput
-from sre_agent.llm.port import Allowance, Answer, Exchange, Question, SaidCall, ToolSpec
+from sre_agent.llm.answers import NotUsable, Understood, understood
+from sre_agent.llm.meter import Meter, Reserved
+from sre_agent.llm.port import Allowance, Exchange, Question
+from sre_agent.llm.requests import Manners
 from sre_agent.log import get_logger
 from sre_agent.redaction import redact_text
 from sre_agent.settings import Settings
 from sre_agent.store import Store
-from sre_agent.store.llm_calls import Limits, Spent
+from sre_agent.store.llm_calls import Spent
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
+OPENAI = "https://api.openai.com/v1"
+
 RETRIES = 2
+FIRST_PAUSE = 0.5
+"""Seconds before the first retry, twice as many before the next; a server's `Retry-After` goes before."""
+
 MOST_BYTES = 4 * 2**20
 """Of one answer: more is no answer to anything that is asked here."""
-
-CAN_GO = ("temperature", "reasoning_effort", "parallel_tool_calls", "tool_choice", "strict", "max_completion_tokens")
-"""What a server may be asked without; in place of the last one it gets `max_tokens`."""
 
 MOST_SAID = 300
 """Characters of a server's own error message."""
 
-CHARACTERS_OF_A_TOKEN = 3
-"""For an estimate that is rather too high, before a server says what it was."""
-
-PAUSE_SECONDS = 30.0
+SILENCE_SECONDS = 30.0
 """So long a server that could not be reached is not asked again by anybody in this process."""
 
 log = get_logger(__name__)
 
 
-class NotUsable(Exception):
-    """An answer that is none; the message says why."""
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Failure:
-    """Why there is no answer. `silencing`: the next question would fare no better."""
+    """Why there is no answer.
+
+    `silencing`: the next question would fare no better. `worked`: the server may have done the work, and bill it.
+    """
 
     error: str
-    silencing: bool
+    silencing: bool = False
+    worked: bool = False
 
 
 class OpenAIModel:
     """One model of one server, for all runs of this process."""
 
     def __init__(self, settings: Settings, store: Store | None) -> None:
-        """Without a store nothing is counted: for whoever only looks whether the server answers."""
+        """Without a store nothing is counted: for whoever only looks whether the server answers. Raises BadInput."""
         self.name = settings.openai_model
         self._settings = settings
-        self._store = store
-        self._server = settings.openai_base_url or "https://api.openai.com/v1"
+        self._meter = Meter(settings, store)
+        self._manners = Manners(model=self.name, reasoning=settings.llm_reasoning)
+        self._place = redact_text(settings.openai_base_url or OPENAI)
         self._trust = None if settings.llm_ca is None else _trust(settings.llm_ca)
         self._client: AsyncOpenAI | None = None
-        self._without: list[str] = []
         self._silent: tuple[float, str] | None = None
 
     async def aclose(self) -> None:
@@ -79,245 +84,187 @@ class OpenAIModel:
     async def ask(self, question: Question, allowance: Allowance, *, within: float | None = None) -> Exchange:
         """One exchange within all budgets. Raises Unreachable where the store that keeps them is away."""
         began = time.monotonic()
-        patience = min(allowance.until - began, within if within is not None else allowance.until - began)
-        barred = self._barred(allowance, began, patience)
+        until = allowance.until if within is None else min(allowance.until, began + within)
+        barred = self._barred(allowance, began, until)
         if barred is not None:
             return Exchange(question=question, model=self.name, answer=None, error=barred)
-        spent = await self._reserve(question, allowance)
-        if isinstance(spent, str):
-            return Exchange(question=question, model=self.name, answer=None, error=spent)
+        reserved = await self._meter.reserve(question, allowance, model=self.name)
+        if isinstance(reserved, Spent):
+            return Exchange(question=question, model=self.name, answer=None, error=reserved.why)
+        found: Understood | _Failure = _Failure(error="interrupted", worked=True)
         try:
-            exchange = await self._asked(question, allowance, patience, began)
-        except asyncio.CancelledError:
-            await asyncio.shield(self._settle(spent, Exchange(question=question, model=self.name, answer=None)))
-            raise
-        await self._settle(spent, exchange)
-        metrics.LLM_SECONDS.observe(exchange.latency_ms / 1000, question.purpose.value)
-        metrics.LLM_CALLS.add(question.purpose.value, "error" if exchange.error else "answered")
-        metrics.LLM_TOKENS.add("prompt", by=exchange.prompt_tokens)
-        metrics.LLM_TOKENS.add("completion", by=exchange.completion_tokens)
+            found = await self._reached(question, until)
+        finally:
+            exchange = self._exchange(question, found, reserved, began)
+            await asyncio.shield(self._meter.settle(reserved, exchange))
+        self._learn(found, allowance, question)
+        _measured(exchange)
         return exchange
 
-    def _barred(self, allowance: Allowance, now: float, patience: float) -> str | None:
+    def _barred(self, allowance: Allowance, now: float, until: float) -> str | None:
         """Why nothing is asked at all."""
         if allowance.silenced is not None:
             return f"it is not asked again in this run: {allowance.silenced}"
-        if patience <= 0:
+        if allowance.until <= now:
             limit = f"{self._settings.llm_time_per_run.total_seconds():g} s"
             return f"the time of this run for a model is used up (SRE_AGENT_LLM_TIME_PER_RUN, {limit})"
+        if until <= now:
+            limit = f"{self._settings.llm_time_per_step.total_seconds():g} s"
+            return f"the time of this step for a model is used up (SRE_AGENT_LLM_TIME_PER_STEP, {limit})"
         if self._silent is not None and now < self._silent[0]:
             return f"it is asked again in {self._silent[0] - now:.0f} s: {self._silent[1]}"
         return None
 
-    async def _asked(self, question: Question, allowance: Allowance, patience: float, began: float) -> Exchange:
-        try:
-            async with asyncio.timeout(patience):
-                found = await self._send(question)
-        except TimeoutError:
-            found = _Failure(error=f"it did not answer within {patience:.0f} s", silencing=True)
-        latency = round((time.monotonic() - began) * 1000)
-        without = tuple(self._without)
-        if isinstance(found, _Failure):
-            if found.silencing:
-                allowance.silenced = found.error
-                self._silent = (time.monotonic() + PAUSE_SECONDS, found.error)
-            log.warning("llm.no_answer", model=self.name, purpose=question.purpose, error=found.error)
-            return Exchange(
-                question=question, model=self.name, answer=None, error=found.error, latency_ms=latency, without=without
-            )
-        self._silent = None
-        answer, prompt_tokens, completion_tokens = found
+    def _exchange(self, question: Question, found: Understood | _Failure, reserved: Reserved, began: float) -> Exchange:
+        """What is kept. What a server says of tokens is believed up to what was reserved."""
+        answer, error = (None, found.error) if isinstance(found, _Failure) else (found.answer, None)
+        prompt_tokens, completion_tokens = reserved.prompt_tokens, reserved.completion_tokens
+        if isinstance(found, Understood):
+            prompt_tokens = min(prompt_tokens if found.prompt_tokens is None else found.prompt_tokens, prompt_tokens)
+            completion_tokens = min(found.completion_tokens, completion_tokens)
+        elif not found.worked:
+            prompt_tokens = completion_tokens = 0
         return Exchange(
             question=question,
             model=self.name,
             answer=answer,
+            error=error,
             prompt_tokens=prompt_tokens,
             completion_tokens=completion_tokens,
-            cost=self._cost(prompt_tokens, completion_tokens),
-            latency_ms=latency,
-            without=without,
+            cost=self._meter.cost(prompt_tokens, completion_tokens),
+            latency_ms=round((time.monotonic() - began) * 1000),
+            without=self._manners.without,
         )
 
-    async def _send(self, question: Question) -> tuple[Answer, int, int] | _Failure:
-        """The answer, asked for again without each parameter that the server refuses."""
+    def _learn(self, found: Understood | _Failure, allowance: Allowance, question: Question) -> None:
+        """A server that could not be reached is left alone: by this run to its end, by the others for a while."""
+        if not isinstance(found, _Failure):
+            self._silent = None
+            return
+        log.warning("llm.no_answer", model=self.name, purpose=question.purpose, error=found.error)
+        if found.silencing:
+            allowance.silenced = found.error
+            self._silent = (time.monotonic() + SILENCE_SECONDS, found.error)
+
+    async def _reached(self, question: Question, until: float) -> Understood | _Failure:
+        """The answer, or why there is none: also where an error was foreseen by nobody."""
+        found: Understood | _Failure | None = None
+        with Border("llm.crashed", model=self.name) as border:
+            found = await self._asked(question, until)
+        return found if found is not None else _Failure(error=f"asking it failed: {border.error}", worked=True)
+
+    async def _asked(self, question: Question, until: float) -> Understood | _Failure:
+        """The answer, asked for again after a failure that passes, and without each parameter that is refused."""
         import openai
 
+        retries = 0
         while True:
+            body = self._manners.body(question)
             try:
-                return _understood(await self._complete(question), question)
+                return understood(await self._complete(body, until))
             except NotUsable as error:
-                return _Failure(error=str(error), silencing=False)
+                return _Failure(error=_cut(str(error)), worked=True)
             except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
-                refused = self._refused(error)
+                refused = self._manners.learn(body, parameter=error.param, told=error.message)
                 if refused is None:
-                    return _Failure(
-                        error=f"it refused the request ({error.status_code}): {_said(error)}", silencing=False
-                    )
-                self._without.append(refused)
+                    return _Failure(error=f"it refused the request ({error.status_code}): {_cut(error.message)}")
                 log.event("llm.parameter_refused", model=self.name, parameter=refused)
+            except (openai.APITimeoutError, TimeoutError):
+                limit = min(
+                    self._settings.llm_timeout.total_seconds(), self._settings.llm_time_per_step.total_seconds()
+                )
+                error_text = f"{self._place} did not answer in time (at most {limit:g} s)"
+                return _Failure(error=error_text, silencing=True, worked=True)
             except openai.OpenAIError as error:
-                if isinstance(error.__cause__, NotUsable):
-                    return _Failure(error=str(error.__cause__), silencing=False)
-                return _Failure(error=self._explained(error), silencing=True)
-            except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-                return _Failure(error=f"its answer cannot be read: {_cut(str(error))}", silencing=False)
+                pause = _pause(error, retries)
+                if pause is None or retries == RETRIES or time.monotonic() + pause >= until:
+                    return _Failure(error=self._explained(error, pause), silencing=True)
+                retries += 1
+                await asyncio.sleep(pause)
+            except (OSError, ValueError, ImportError) as error:
+                # A proxy or SSL_CERT_FILE of the environment that cannot be used, a URL that leads nowhere.
+                return _Failure(error=f"{self._place} cannot be asked: {_cut(str(error))}", silencing=True)
 
-    async def _complete(self, question: Question) -> dict[str, Any]:
-        """The body of the server's answer as JSON."""
+    async def _complete(self, body: dict[str, Any], until: float) -> str:
+        """The body of the server's answer to one request, all of it within SRE_AGENT_LLM_TIMEOUT."""
         client = self._client or self._connect()
-        body = self._body(question)
-        response = await client.chat.completions.with_raw_response.create(**body)
-        found = json.loads(response.text)
-        if not isinstance(found, dict):
-            raise NotUsable("its answer is not a JSON object")
-        return found
+        seconds = min(self._settings.llm_timeout.total_seconds(), until - time.monotonic())
+        async with asyncio.timeout(seconds):
+            response = await client.chat.completions.with_raw_response.create(**body)
+        text: str = response.text
+        return text
 
     def _connect(self) -> "AsyncOpenAI":
+        """The client; its proxies are those of the environment. Raises OSError, ValueError or ImportError."""
         from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
+        # Their lines for each request would hold whole prompts where OPENAI_LOG=debug is set.
+        for library in ("openai", "httpx2"):
+            logging.getLogger(library).setLevel(logging.WARNING)
         seconds = self._settings.llm_timeout.total_seconds()
-        # A list is never empty for httpx: proxies and SSL_CERT_FILE of the environment are honoured by its default.
-        options: dict[str, Any] = {} if self._trust is None else {"verify": self._trust}
+        verify: dict[str, Any] = {} if self._trust is None else {"verify": self._trust}
+        transport = DefaultAsyncHttpxClient(
+            timeout=seconds, event_hooks={"response": [_bounded]}, headers={"Accept-Encoding": "identity"}, **verify
+        )
         self._client = AsyncOpenAI(
             api_key=self._settings.openai_api_key or "none",
-            base_url=self._server,
+            base_url=self._settings.openai_base_url or OPENAI,
             timeout=seconds,
-            max_retries=RETRIES,
-            http_client=DefaultAsyncHttpxClient(
-                timeout=seconds,
-                event_hooks={"response": [_bounded]},
-                headers={"Accept-Encoding": "identity"},
-                **options,
-            ),
+            max_retries=0,
+            http_client=transport,
         )
         return self._client
 
-    def _body(self, question: Question) -> dict[str, Any]:
-        """The request. What only makes an answer better may be refused by a server; it is then left out."""
-        limit = "max_tokens" if "max_completion_tokens" in self._without else "max_completion_tokens"
-        body: dict[str, Any] = {"model": self.name, "messages": list(question.messages), limit: question.max_tokens}
-        wishes: dict[str, Any] = {"temperature": 0}
-        if self._settings.llm_reasoning is not None:
-            wishes["reasoning_effort"] = self._settings.llm_reasoning
-        if question.tools:
-            body["tools"] = [_tool(tool, strict="strict" not in self._without) for tool in question.tools]
-            wishes["parallel_tool_calls"] = False
-            if question.must_call is not None:
-                wishes["tool_choice"] = {"type": "function", "function": {"name": question.must_call}}
-        return body | {name: value for name, value in wishes.items() if name not in self._without}
-
-    def _refused(self, error: Any) -> str | None:
-        """The parameter that a refusal is about, and that can be left out; None where there is none."""
-        told = f"{getattr(error, 'param', None) or ''} {error.message}"
-        return next((name for name in CAN_GO if name in told and name not in self._without), None)
-
-    def _explained(self, error: Exception) -> str:
+    def _explained(self, error: Exception, pause: float | None) -> str:
         """What a failure means, and what to do about it."""
         import openai
 
-        if isinstance(error, openai.APITimeoutError):
-            return f"{self._server} did not answer within {self._settings.llm_timeout.total_seconds():g} s"
-        if isinstance(error, openai.APIConnectionError):
-            return f"{self._server} cannot be reached: {_cut(str(error.__cause__ or error))}"
         if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
-            return f"{self._server} refuses the key ({error.status_code}): set OPENAI_API_KEY"
+            return f"{self._place} refuses the key ({error.status_code}): set OPENAI_API_KEY"
         if isinstance(error, openai.NotFoundError):
-            return f"{self._server} has no model {self.name} (404): set OPENAI_MODEL or OPENAI_BASE_URL"
+            return f"{self._place} has no model {self.name} (404): set OPENAI_MODEL or OPENAI_BASE_URL"
         if isinstance(error, openai.APIStatusError):
-            return f"{self._server} answered {error.status_code}: {_said(error)}"
-        return f"{self._server}: {_cut(str(error))}"
-
-    async def _reserve(self, question: Question, allowance: Allowance) -> int | str | None:
-        """The number under which the call is counted; the reason why it is not made; None where nobody counts."""
-        if self._store is None:
-            return None
-        characters = sum(len(str(message)) for message in question.messages) + sum(len(str(t)) for t in question.tools)
-        prompt_tokens = characters // CHARACTERS_OF_A_TOKEN
-        settings = self._settings
-        reserved = await self._store.llm_calls.reserve(
-            budget_id=allowance.budget_id,
-            incident_id=allowance.incident_id,
-            purpose=question.purpose.value,
-            model=self.name,
-            tokens=prompt_tokens + question.max_tokens,
-            cost=self._cost(prompt_tokens, question.max_tokens) or 0.0,
-            limits=Limits(
-                calls_per_run=settings.llm_calls_per_run,
-                tokens_per_run=settings.llm_tokens_per_run,
-                tokens_per_day=settings.llm_tokens_per_day,
-                cost_per_day=settings.llm_cost_per_day,
-            ),
-        )
-        return reserved.why if isinstance(reserved, Spent) else reserved
-
-    async def _settle(self, number: int | None, exchange: Exchange) -> None:
-        if self._store is None or number is None:
-            return
-        await self._store.llm_calls.settle(
-            number,
-            prompt_tokens=exchange.prompt_tokens,
-            completion_tokens=exchange.completion_tokens,
-            cost=exchange.cost or 0.0,
-            latency_ms=exchange.latency_ms,
-            error=exchange.error,
-        )
-
-    def _cost(self, prompt_tokens: int, completion_tokens: int) -> float | None:
-        """In the currency of the prices, which are for a million tokens."""
-        price_in, price_out = self._settings.llm_price_in, self._settings.llm_price_out
-        if price_in is None and price_out is None:
-            return None
-        return (prompt_tokens * (price_in or 0.0) + completion_tokens * (price_out or 0.0)) / 1e6
+            wait = "" if pause is None or "retry-after" not in error.response.headers else f" (wait {pause:g} s)"
+            return f"{self._place} answered {error.status_code}{wait}: {_cut(error.message)}"
+        if isinstance(error, openai.APIConnectionError):
+            return f"{self._place} cannot be reached: {_cut(str(error.__cause__ or error))}"
+        return f"{self._place}: {_cut(str(error))}"
 
 
-def _tool(tool: ToolSpec, *, strict: bool) -> dict[str, Any]:
-    function: dict[str, Any] = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
-    return {"type": "function", "function": function | ({"strict": True} if strict else {})}
+def _pause(error: Exception, retries: int) -> float | None:
+    """Seconds after which a failed request may succeed; None for a failure that does not pass."""
+    import openai
+
+    ours = FIRST_PAUSE * 2**retries
+    if not isinstance(error, openai.APIStatusError):
+        return ours if isinstance(error, openai.APIConnectionError) else None
+    if error.status_code not in {408, 409, 429} and error.status_code < 500:
+        return None
+    return _retry_after(error.response.headers.get("retry-after", "")) or ours
 
 
-def _understood(body: dict[str, Any], question: Question) -> tuple[Answer, int, int]:
-    """The first choice of an answer, and its tokens; estimated where the server does not say. Raises NotUsable."""
-    choices = body.get("choices")
-    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-        raise NotUsable("its answer holds no choice")
-    said = choices[0].get("message")
-    if not isinstance(said, dict):
-        raise NotUsable("its answer holds no message")
-    text = said.get("content") or said.get("refusal")
-    calls = tuple(
-        SaidCall(name=_text(function.get("name")), arguments=_text(function.get("arguments")))
-        for call in said.get("tool_calls") or ()
-        if isinstance(call, dict) and isinstance(function := call.get("function"), dict)
-    )
-    answer = Answer(text=_text(text) if text else None, calls=calls, cut=choices[0].get("finish_reason") == "length")
-    counted = body.get("usage")
-    usage: dict[str, Any] = counted if isinstance(counted, dict) else {}
-    asked = sum(len(str(message)) for message in question.messages)
-    given = len(answer.text or "") + sum(len(call.arguments) for call in calls)
-    return (
-        answer,
-        _tokens(usage.get("prompt_tokens"), asked),
-        _tokens(usage.get("completion_tokens"), given),
-    )
+def _retry_after(header: str) -> float | None:
+    """The seconds that a server asks for, as a number or as a date."""
+    if header.isascii() and header.isdigit():
+        return float(header[:9])
+    try:
+        then = parsedate_to_datetime(header)
+    except ValueError:
+        return None
+    return max(0.0, (then.replace(tzinfo=then.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
 
 
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _tokens(said: Any, characters: int) -> int:
-    """What the server says, as far as it can be true; else an estimate."""
-    usable = isinstance(said, int) and not isinstance(said, bool) and 0 <= said <= 10**9
-    return said if usable else characters // CHARACTERS_OF_A_TOKEN
-
-
-def _said(error: Any) -> str:
-    return _cut(str(error.message))
+def _measured(exchange: Exchange) -> None:
+    purpose = exchange.question.purpose.value
+    metrics.LLM_SECONDS.observe(exchange.latency_ms / 1000, purpose)
+    metrics.LLM_CALLS.add(purpose, "error" if exchange.error else "answered")
+    metrics.LLM_TOKENS.add("prompt", by=exchange.prompt_tokens)
+    metrics.LLM_TOKENS.add("completion", by=exchange.completion_tokens)
 
 
 def _cut(text: str) -> str:
     """Foreign words for a log line: redacted, on one line, not too many."""
-    line = " ".join(redact_text(text).split())
+    line = " ".join(redact_text(text[: MOST_SAID * 10]).split())
     return line if len(line) <= MOST_SAID else f"{line[:MOST_SAID]}…"
 
 
@@ -342,7 +289,7 @@ async def _bounded(response: Any) -> None:
             async for part in self._stream:
                 read += len(part)
                 if read > MOST_BYTES:
-                    raise NotUsable(f"the answer is larger than {MOST_BYTES // 2**20} MiB")
+                    raise NotUsable(f"its answer is larger than {MOST_BYTES // 2**20} MiB")
                 yield part
 
         async def aclose(self) -> None:
@@ -350,5 +297,5 @@ async def _bounded(response: Any) -> None:
 
     encoding = response.headers.get("content-encoding", "identity")
     if encoding.casefold() != "identity":
-        raise NotUsable(f"the answer came as {encoding}, although it was asked for as it is")
+        raise NotUsable(f"its answer came as {encoding}, although it was asked for as it is")
     response.stream = Bounded(response.stream)

@@ -10,6 +10,11 @@ from enum import StrEnum
 from typing import Any, Protocol, Self
 from uuid import UUID
 
+from sre_agent.llm.untrusted import cut
+
+MOST_NAME, MOST_ARGUMENTS = 200, 2048
+"""Bytes that a trace keeps of the name of a tool, and of its arguments."""
+
 Message = dict[str, Any]
 """One message as the Chat Completions API has it: `role`, `content`, and for an answer `tool_calls`."""
 
@@ -34,7 +39,10 @@ class ToolSpec:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Question:
-    """What is asked. `prompt` names the prompt file and its version; `must_call`: the one tool that may answer."""
+    """What is asked. `prompt` names the prompt file and its version; `must_call`: the one tool that may answer.
+
+    With tools and without `must_call`, one of them must answer.
+    """
 
     purpose: Purpose
     prompt: str
@@ -80,7 +88,10 @@ class Exchange:
     without: tuple[str, ...] = ()
 
     def as_json(self, verdict: str | None = None, *, since: int = 0) -> dict[str, Any]:
-        """The exchange for a trace. `verdict` is what validation said; `since`: how many messages it shows already."""
+        """The exchange for a trace, long answers cut. `verdict` is what validation said.
+
+        `since`: so many messages stand in the trace already.
+        """
         return {
             "purpose": self.question.purpose.value,
             "model": self.model,
@@ -100,8 +111,10 @@ class Exchange:
 
 
 def _answer_json(answer: Answer) -> dict[str, Any]:
-    calls = [{"name": call.name, "arguments": call.arguments} for call in answer.calls]
-    return {"text": answer.text, "calls": calls, "cut": answer.cut}
+    calls = [
+        {"name": cut(call.name, MOST_NAME), "arguments": cut(call.arguments, MOST_ARGUMENTS)} for call in answer.calls
+    ]
+    return {"text": None if answer.text is None else cut(answer.text), "calls": calls, "cut": answer.cut}
 
 
 @dataclass(kw_only=True, slots=True)

@@ -22,7 +22,8 @@ PLACES: Mapping[str, frozenset[str]] = {
     "correction": frozenset({"tool", "fault"}),
     "analysis": frozenset({"sections", "facts", "evidence", "draft"}),
     "analysis_correction": frozenset({"faults", "sections"}),
-    "investigation": frozenset({"target", "alert", "tools", "most"}),
+    "investigation": frozenset({"target", "alert", "earlier", "most"}),
+    "investigation_correction": frozenset({"fault", "tools"}),
 }
 """Every prompt and the places that it must have; it has no others."""
 

@@ -5,6 +5,7 @@ Called by whoever builds a prompt. Protects two rules: no secret leaves, and no 
 
 import hashlib
 import json
+import re
 from typing import Any
 
 from sre_agent.redaction import hide_emails, redact
@@ -13,16 +14,21 @@ MOST_BYTES = 8 * 1024
 """Of one source, so that no log can crowd out the rest."""
 
 
+_FENCE = re.compile(r"<(?=[\s/]*data)", re.IGNORECASE)
+
+
 def fenced(source: str, value: Any, *, emails: bool = False, most: int = MOST_BYTES) -> str:
     """The value between two marks that name its source; JSON unless it is a text. At most `most` bytes of it.
 
-    It is redacted, stripped of control, bidirectional and invisible characters, and cut with a note. The mark is made
-    from the whole value, so that nobody who writes a part of it can write its end. With `emails`, addresses are hidden.
+    It is redacted, stripped of control, bidirectional and invisible characters, and cut with a note. What looks like a
+    fence within it is written with another bracket, so that nobody can write its end; the mark, made from the whole
+    value, tells two fences apart. With `emails`, addresses are hidden.
     """
     shown = redact(value)
     text = shown if isinstance(shown, str) else json.dumps(shown, ensure_ascii=False, separators=(",", ":"))
     if emails:
         text = hide_emails(text)
+    text = _FENCE.sub("‹", text)
     mark = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:8]
     return f"<data {mark} source={source}>\n{cut(text, most)}\n</data {mark}>"
 

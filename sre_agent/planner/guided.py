@@ -11,9 +11,11 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import Any
 
-from sre_agent.llm.port import Allowance, Answer, Exchange, LanguageModel, Message, Purpose, Question, ToolSpec
+from sre_agent.border import Border
+from sre_agent.errors import Unreachable
+from sre_agent.llm.port import Allowance, Answer, Exchange, LanguageModel, Purpose, Question, ToolSpec
 from sre_agent.llm.prompts import Prompts
-from sre_agent.llm.untrusted import MOST_BYTES, cut, fenced
+from sre_agent.llm.untrusted import cut, fenced
 from sre_agent.planner.port import Proposal
 from sre_agent.planner.scripted import ScriptedPlanner
 from sre_agent.redaction import redact
@@ -23,18 +25,20 @@ from sre_agent.tools.registry import TOOLS
 from sre_agent.tools.types import Tool, ToolContext
 from sre_agent.tools.validate import Rejected, arguments_for, validate
 
-MOST_TOKENS = 500
+MOST_TOKENS = 1000
 """Of an answer: a call is short, and a model may think a little before it."""
 
 MOST_ARGUMENTS = 4_000
 """Characters of arguments that are looked at."""
 
-MOST_PROSE = 700
+MOST_ALERT = 2_048
+"""Bytes of the alert's labels and annotations."""
+
+MOST_PROSE = 320
 """Bytes of the runbook's prose: it is background."""
 
-MOST_RESULT = 400
-"""Bytes of one earlier step's result."""
-
+MOST_RESULT = 320
+"""Bytes of one earlier step's result, and of what was wrong with an answer."""
 
 ACCEPTED = "accepted"
 """The verdict on an answer that is used."""
@@ -66,26 +70,34 @@ class GuidedPlanner:
 
     async def propose(self, step: Step, context: ToolContext, allowance: Allowance) -> Proposal:
         """The model's call where it is the step's own, else the scripted one; with the trace of how it came to it."""
-        scripted = (await self._scripted.propose(step, context, allowance)).call
-        began, question, shown = time.monotonic(), self._question(step, context), 0
-        exchanges: list[dict[str, Any]] = []
-        call, used, why = scripted, Used.SCRIPTED, None
+        call = (await self._scripted.propose(step, context, allowance)).call
+        trace: dict[str, Any] = {"step": step.name, "tool": step.tool, "model": self.name}
+        trace |= {"used": Used.SCRIPTED.value, "why": None, "exchanges": []}
+        with Border("planner.crashed", passing=(Unreachable,), step=step.name) as border:
+            call = await self._guided(step, context, allowance, trace) or call
+        if border.error is not None:
+            trace["why"] = f"the planner failed: {cut(border.error, MOST_RESULT)}"
+        return Proposal(call=call, trace=trace)
+
+    async def _guided(
+        self, step: Step, context: ToolContext, allowance: Allowance, trace: dict[str, Any]
+    ) -> ToolCall | None:
+        """The model's call, None where it made none that can be used; writes into the trace what was said."""
+        until, question, shown = time.monotonic() + self._seconds, self._question(step, context), 0
         for used_if_right in (Used.FIRST, Used.CORRECTED):
-            left = self._seconds - (time.monotonic() - began)
-            exchange = await self._model.ask(question, allowance, within=left)
-            found = _judged(exchange, step, context)
-            if isinstance(found, ToolCall):
-                exchanges.append(exchange.as_json(ACCEPTED, since=shown))
-                call, used, why = found, used_if_right, None
-                break
-            exchanges.append(exchange.as_json(found, since=shown))
-            why = found
+            exchange = await self._model.ask(question, allowance, within=until - time.monotonic())
+            judged = _judged(exchange, step, context)
+            if isinstance(judged, ToolCall):
+                trace["exchanges"].append(exchange.as_json(ACCEPTED, since=shown))
+                trace.update(used=used_if_right.value, why=None)
+                return judged
+            trace["exchanges"].append(exchange.as_json(judged, since=shown))
+            trace["why"] = judged
             if exchange.answer is None:
                 break
             shown = len(question.messages)
-            question = self._corrected(question, exchange.answer, found)
-        trace = {"step": step.name, "tool": step.tool, "model": self.name, "used": used.value, "why": why}
-        return Proposal(call=call, trace=trace | {"exchanges": exchanges})
+            question = self._corrected(question, exchange.answer, judged)
+        return None
 
     def _question(self, step: Step, context: ToolContext) -> Question:
         tool = TOOLS[step.tool]
@@ -99,7 +111,7 @@ class GuidedPlanner:
                 tool=tool.name,
                 purpose=tool.summary,
                 target=json.dumps(redact(bound), ensure_ascii=False),
-                alert=self._fenced("alert", alert, MOST_BYTES),
+                alert=self._fenced("alert", alert, MOST_ALERT),
                 earlier="\n".join(self._result(record) for record in context.earlier) or "none",
                 runbook=self._fenced(context.runbook.id, context.runbook.prose, MOST_PROSE),
             ),
@@ -109,14 +121,23 @@ class GuidedPlanner:
         )
 
     def _result(self, record: StepRecord) -> str:
-        said = record.result if record.result is not None else record.reason or record.gate or ""
-        return f"{record.step}: {record.status.value}\n{self._fenced(record.step, said, MOST_RESULT)}"
+        """What an earlier step came to: a skipped one has nothing to tell."""
+        told = f"{record.step}: {record.status.value}"
+        said = record.reason or record.result
+        return told if said is None else f"{told}\n{self._fenced(record.step, said, MOST_RESULT)}"
 
     def _corrected(self, question: Question, answer: Answer, fault: str) -> Question:
-        """The question again, behind the answer and what was wrong with it."""
+        """The question again, behind the answer and what was wrong with it.
+
+        A call that was refused is not to be answered as one, so the answer is told as words; and as data, since a model
+        may have repeated what stands in a log.
+        """
+        said = [answer.text or "", *(f"{call.name}({cut(call.arguments, MOST_RESULT)})" for call in answer.calls)]
+        words = "\n".join(filter(None, said)) or "(nothing)"
         prompt = self._prompts["correction"]
         told = prompt.messages(tool=question.must_call or "", fault=self._fenced("refusal", fault, MOST_RESULT))
-        return replace(question, prompt=prompt.identity, messages=(*question.messages, _as_message(answer), *told))
+        answered = {"role": "assistant", "content": self._fenced("answer", words, MOST_RESULT)}
+        return replace(question, prompt=prompt.identity, messages=(*question.messages, answered, *told))
 
     def _fenced(self, source: str, value: Any, most: int) -> str:
         return fenced(source, value, emails=self._hide_emails, most=most)
@@ -127,8 +148,7 @@ def schema_for(tool: Tool, bound: Mapping[str, Any]) -> dict[str, Any]:
     model = tool.input.model_json_schema()
     properties = dict(model.get("properties", {}))
     for name, value in bound.items():
-        shown = redact(value)
-        properties[name] = {"type": "null"} if value is None else {"type": "string", "enum": [shown]}
+        properties[name] = {"type": "null"} if value is None else {"type": "string", "enum": [redact(value)]}
     return {
         "type": "object",
         "properties": properties,
@@ -146,28 +166,24 @@ def _judged(exchange: Exchange, step: Step, context: ToolContext) -> ToolCall | 
         return f"no tool was called: the answer is text; {step.tool} must be called"
     if len(calls) > 1:
         return f"{len(calls)} tools were called; {step.tool} must be called once, and nothing else"
-    if len(calls[0].arguments) > MOST_ARGUMENTS:
-        return f"the arguments have {len(calls[0].arguments)} characters; at most {MOST_ARGUMENTS} are looked at"
+    (said,) = calls
+    if len(said.arguments) > MOST_ARGUMENTS:
+        return f"the arguments have {len(said.arguments)} characters; at most {MOST_ARGUMENTS} are looked at"
     try:
-        arguments = json.loads(calls[0].arguments or "{}", object_pairs_hook=_once)
+        arguments = json.loads(said.arguments or "{}", object_pairs_hook=_once)
+        json.dumps(arguments, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
-        return f"the arguments are no JSON: {error}"
+        return cut(f"the arguments are no JSON: {error}", MOST_RESULT)
     if not isinstance(arguments, dict):
         return "the arguments are no JSON object"
-    call = ToolCall(tool=calls[0].name, arguments=arguments)
+    call = ToolCall(tool=said.name, arguments=arguments)
     checked = validate(call, step=step, target=context.target, tools=TOOLS)
-    return checked.reason if isinstance(checked, Rejected) else call
+    return cut(checked.reason, MOST_RESULT) if isinstance(checked, Rejected) else call
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """An object whose keys are all there once. Raises ValueError."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    members = dict(pairs)
+    if len(members) != len(pairs):
         raise ValueError("a key is there twice")
-    return found
-
-
-def _as_message(answer: Answer) -> Message:
-    """What the model said, as words: a call that was refused is not to be answered as one."""
-    said = [answer.text or ""] + [f"{call.name}({cut(call.arguments, MOST_RESULT)})" for call in answer.calls]
-    return {"role": "assistant", "content": "\n".join(filter(None, said)) or "(nothing)"}
+    return members

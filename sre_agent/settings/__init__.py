@@ -132,6 +132,16 @@ class Settings:
         return self.openai_api_key is not None or self.openai_base_url is not None
 
     @property
+    def asks_model(self) -> bool:
+        """Whether a language model is asked: where one is set up, unless the settings say `scripted`."""
+        return self.has_model and self.planner != "scripted"
+
+    @property
+    def planner_name(self) -> str:
+        """Who proposes tool calls, as it is shown: the model's name, or `scripted`."""
+        return self.openai_model if self.asks_model else "scripted"
+
+    @property
     def cluster(self) -> str:
         """The cluster's name as it is stored and shown."""
         return self.cluster_name or "unknown"

@@ -9,7 +9,8 @@ from uuid import UUID
 
 from sre_agent.redaction import redact_text
 from sre_agent.store.database import Database
-from sre_agent.store.values import indexed
+from sre_agent.store.queries import query
+from sre_agent.store.values import indexed, parameters
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,16 +57,18 @@ class LlmCalls:
         limits: Limits,
     ) -> int | Spent:
         """Counts a call of at most so many tokens, and returns its number; Spent where there is no room for it."""
-        (row,) = await self._database.rows(
-            "reserve_llm_call",
-            budget_id=budget_id,
-            incident_id=incident_id,
-            purpose=purpose,
-            model=indexed(model),
-            tokens=tokens,
-            cost=cost,
-            **asdict(limits),
-        )
+        call = {
+            "budget_id": budget_id,
+            "incident_id": incident_id,
+            "purpose": purpose,
+            "model": indexed(model),
+            "tokens": tokens,
+            "cost": cost,
+        }
+        async with self._database.connection() as connection, connection.transaction():
+            await connection.execute(query("lock_llm_budget"), {"budget_id": budget_id})
+            cursor = await connection.execute(query("reserve_llm_call"), parameters(call | asdict(limits)))
+            (row,) = await cursor.fetchall()
         number: int | None = row["id"]
         if number is not None:
             return number

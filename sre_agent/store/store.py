@@ -202,6 +202,13 @@ class Store:
         if not rows:
             raise SreAgentError(f"run {run.id} has no recorded intent {action_id} to record an outcome for")
 
+    async def record_steps(self, run: ActiveRun, events: Sequence[Event], *, now: datetime) -> None:
+        """Appends what a run did before its end, so that it is not done twice. Raises LostFence; nothing is written."""
+        _require_fence(
+            run,
+            await self._rows("record_steps", run_id=run.id, attempt=run.attempt, now=now, events=as_json(events)),
+        )
+
     async def settle_eviction(
         self, action_id: int, *, namespace: str, pod: str, outcome: Outcome, detail: str | None, now: datetime
     ) -> None:

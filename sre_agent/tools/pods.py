@@ -7,6 +7,7 @@ from sre_agent.cluster.port import Cluster, NotFound, Refused, Resource
 from sre_agent.diagnosis import container_of_event, oom_kills, oom_spoken_of, sandbox_failed
 from sre_agent.evidence import events_of
 from sre_agent.objects import Object, containers, event_time
+from sre_agent.redaction import redact_text
 from sre_agent.target import Subject
 from sre_agent.tools.types import DiagnosticTool, Permission, Tool, ToolContext, ToolModel, WorkloadInput
 from sre_agent.tools.workload_rules import GET_POD, LIST_EVENTS
@@ -112,14 +113,17 @@ async def _get_pod_logs(cluster: Cluster, arguments: WorkloadInput, _context: To
 
 
 async def _log(cluster: Cluster, arguments: WorkloadInput, wanted: str, *, previous: bool) -> list[str] | None:
-    """The last lines, None where there is no such log (the container has not started, or not before)."""
+    """The last lines, None where there is no such log (the container has not started, or not before).
+
+    Secrets go here already: what is one over several lines, such as a private key, is none on each of them.
+    """
     try:
         text = await cluster.pod_logs(
             arguments.namespace, str(arguments.pod), wanted, previous=previous, tail_lines=MOST_LINES
         )
     except (NotFound, Refused):
         return None
-    return [line[:LONGEST_LINE] for line in text.splitlines()[-MOST_LINES:]]
+    return [line[:LONGEST_LINE] for line in redact_text(text).splitlines()[-MOST_LINES:]]
 
 
 async def _get_runbook(_cluster: Cluster, _arguments: NoInput, context: ToolContext) -> RunbookOutput:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from sre_agent.runbook import Runbook
 from sre_agent.target import Subject
 from sre_agent.tools import deletion, drain, images, memory, nodes, pods, rollback
-from sre_agent.tools.types import RemediationTool, Tool
+from sre_agent.tools.types import DiagnosticTool, RemediationTool, Tool
 
 TOOLS: dict[str, Tool] = {
     tool.name: tool for family in (pods, images, memory, deletion, rollback, nodes, drain) for tool in family.TOOLS
@@ -18,6 +18,11 @@ REMEDIATIONS: dict[str, RemediationTool] = {
     name: tool for name, tool in TOOLS.items() if isinstance(tool, RemediationTool)
 }
 """The tools that change something."""
+
+DIAGNOSTICS: dict[str, DiagnosticTool] = {
+    name: tool for name, tool in TOOLS.items() if isinstance(tool, DiagnosticTool)
+}
+"""The tools that only read."""
 
 
 def subject_of_runbook(runbook: Runbook) -> Subject | None:

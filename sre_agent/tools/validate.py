@@ -5,6 +5,7 @@ calls the tool of the step, on the target that code bound, and nothing else; wha
 that can be told back to a model.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import InitVar, dataclass
 from typing import Any
@@ -17,6 +18,9 @@ from sre_agent.target import Subject, Target
 from sre_agent.tools.types import Tool, ToolModel
 
 _VALIDATED = object()
+
+MOST_ARGUMENTS = 8_000
+"""Characters of a model's arguments that are looked at."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,6 +52,26 @@ def arguments_for(tool: Tool, target: Target) -> dict[str, Any]:
     """The arguments that the bound target gives to this tool; everything else keeps the tool's default."""
     bound = _bound_arguments(target)
     return {field: bound[field] for field in tool.input.model_fields if field in bound}
+
+
+def arguments_of(text: str) -> dict[str, Any] | Rejected:
+    """The arguments of a call as a model wrote them: one JSON object, not too long, each key once."""
+    if len(text) > MOST_ARGUMENTS:
+        return Rejected(reason=f"the arguments have {len(text)} characters; at most {MOST_ARGUMENTS} are looked at")
+    try:
+        arguments = json.loads(text or "{}", object_pairs_hook=_once)
+        json.dumps(arguments, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        return Rejected(reason=f"the arguments are no JSON: {error}")
+    return arguments if isinstance(arguments, dict) else Rejected(reason="the arguments are no JSON object")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose keys are all there once. Raises ValueError."""
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a key is there twice")
+    return members
 
 
 def validate(call: ToolCall, *, step: Step, target: Target, tools: Mapping[str, Tool]) -> ValidatedCall | Rejected:

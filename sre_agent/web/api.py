@@ -6,13 +6,13 @@ from typing import Any
 from aiohttp import web
 
 from sre_agent import views
-from sre_agent.analysis import regenerate
+from sre_agent.analysis import COMPOSED, Author, ComposedAuthor, regenerate
 from sre_agent.log import get_logger
 from sre_agent.status import pause_json, read_status, status_json
 from sre_agent.store.book import Decision
 from sre_agent.web.body import SMALL, read_body, read_words
-from sre_agent.web.errors import dumps
-from sre_agent.web.parameters import end_asked, incident_id, page_asked
+from sre_agent.web.errors import Refused, dumps
+from sre_agent.web.parameters import LONGEST_NAME, author_asked, end_asked, incident_id, page_asked
 from sre_agent.web.site import site_of
 
 BY = "an operator, by the API"
@@ -27,8 +27,7 @@ async def incidents(request: web.Request) -> web.Response:
     page = await site_of(request).service.store.book.page(
         asked.filters, limit=asked.limit, cursor=asked.cursor, offset=asked.offset
     )
-    listed = [views.incident_json(incident) for incident in page.incidents]
-    return _json({"incidents": listed, "next_cursor": page.next_cursor})
+    return _json(views.page_json(page))
 
 
 async def incident(request: web.Request) -> web.Response:
@@ -36,18 +35,30 @@ async def incident(request: web.Request) -> web.Response:
     return _json(await views.detail(site_of(request).service.store, incident_id(request)))
 
 
+async def runbook(request: web.Request) -> web.Response:
+    """GET /api/runbooks/{id}: what a runbook takes and does, as it is now."""
+    identifier, known = request.match_info["id"], site_of(request).service.runbooks()
+    if identifier not in known:
+        raise Refused(404, f"there is no runbook {identifier[:LONGEST_NAME]}; known: {', '.join(known.by_id)}")
+    return _json(views.runbook_json(known[identifier]))
+
+
 async def regenerate_analysis(request: web.Request) -> web.Response:
     """POST /api/incidents/{id}/regenerate-analysis: writes it anew, with all that was learned since."""
-    identifier = incident_id(request)
+    identifier, service = incident_id(request), site_of(request).service
+    author = _author(service.minds.author, author_asked(request.query))
     await read_body(request, SMALL)
-    written = await regenerate(site_of(request).service.store, identifier, now=_now())
-    return _json(
-        {
-            "incident_id": written.incident_id,
-            "event_id": written.event_id,
-            "analysis_markdown": written.markdown,
-        }
-    )
+    seconds = service.settings.llm_time_per_run.total_seconds()
+    written = await regenerate(service.store, identifier, now=_now(), author=author, seconds=seconds)
+    return _json(written.as_json())
+
+
+def _author(usual: Author, asked: str | None) -> Author:
+    """Who writes. Raises Refused where a model is asked for and none is set up."""
+    if asked == "llm" and usual.name == COMPOSED:
+        missing = "set OPENAI_API_KEY, or OPENAI_BASE_URL for a server that needs no key, and not SRE_AGENT_PLANNER"
+        raise Refused(400, f"this server asks no model: {missing}", path="planner")
+    return ComposedAuthor() if asked == COMPOSED else usual
 
 
 async def suppress(request: web.Request) -> web.Response:
@@ -92,7 +103,7 @@ async def resume(request: web.Request) -> web.Response:
 
 def _decided(what: str, decision: Decision) -> web.Response:
     log.event("incident.decided", what=what, incident_id=decision.incident.id, changed=decision.changed)
-    return _json({"incident": views.incident_json(decision.incident), "changed": decision.changed})
+    return _json(views.decision_json(decision))
 
 
 def _json(document: dict[str, Any]) -> web.Response:

@@ -66,6 +66,7 @@ ROUTES = (
     _route("POST", "/api/incidents/{id}/regenerate-analysis", Need.ACT, api.regenerate_analysis),
     _route("POST", "/api/incidents/{id}/suppress", Need.ACT, api.suppress),
     _route("POST", "/api/incidents/{id}/resolve", Need.ACT, api.resolve),
+    _route("GET", "/api/runbooks/{id}", Need.READ, api.runbook),
     _route("GET", "/api/status", Need.READ, api.status),
     _route("POST", "/api/pause", Need.ACT, api.pause),
     _route("POST", "/api/resume", Need.ACT, api.resume),

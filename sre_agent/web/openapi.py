@@ -9,17 +9,18 @@ from typing import Any
 from sre_agent import __version__
 from sre_agent.store.book import LONGEST_TEXT, MOST
 from sre_agent.web.exposition import CONTENT_TYPE as METRICS
-from sre_agent.web.parameters import LARGEST, LONGEST_NAME, USUAL_LIMIT
+from sre_agent.web.parameters import AUTHORS, LARGEST, LONGEST_NAME, USUAL_LIMIT
 from sre_agent.web.schemas import IDENTIFIER, ORIGIN, SCHEMAS, STATUS, TEXT, Schema, reference
 from sre_agent.web.stream import CONTENT_TYPE as STREAM
 
 JSON = "application/json"
 _NAME: Schema = {"type": "string", "maxLength": LONGEST_NAME}
+_AUTHOR: Schema = {"type": "string", "enum": list(AUTHORS)}
 _MEANINGS = {
     400: "Something in the request is wrong; `path` names it.",
     401: "No credential, or an unknown one.",
     403: "A credential of another role, or a page of another site.",
-    404: "There is no such incident; the message names the nearest ids.",
+    404: "There is no such incident or runbook; the message names what there is.",
     409: "The state of the incident forbids it.",
     413: "The body is longer than what is taken.",
     415: "The body is compressed.",
@@ -95,9 +96,12 @@ def _paths() -> dict[str, Any]:
         "/api/incidents/{id}/regenerate-analysis": {
             "post": _operation(
                 "regenerateAnalysis",
-                "Writes the analysis anew, with all that was learned since; the old ones stay.",
+                "Writes the analysis anew, with all that is known by now; the old ones stay. A model may take minutes.",
                 _ACT,
-                parameters=incident,
+                parameters=[
+                    *incident,
+                    _parameter("planner", "query", _AUTHOR, "Who writes; the LLM, if it is set up."),
+                ],
                 answer="Analysis",
                 errors=(400, 404, 409, 413, 415, 503),
             )
@@ -114,6 +118,16 @@ def _paths() -> dict[str, Any]:
                 _ACT,
                 parameters=incident,
                 **_with_503(decided),
+            )
+        },
+        "/api/runbooks/{id}": {
+            "get": _operation(
+                "showRunbook",
+                "One runbook as it is now: its alerts, its steps with their gates, its prose.",
+                _READ,
+                parameters=[_parameter("id", "path", _NAME, "The runbook, such as RB_OOM.")],
+                answer="Runbook",
+                errors=(404,),
             )
         },
         "/api/status": {

@@ -77,11 +77,12 @@ async def regenerate_analysis(request: web.Request) -> web.StreamResponse:
     identifier = incident_id(request)
     await form_of(request)
     site = site_of(request)
+    service, seconds = site.service, site.service.settings.llm_time_per_run.total_seconds()
     if identifier in site.writing:
         return await incident_page(request, code=409, fault="A new analysis is being written already; it appears here.")
     site.writing.add(identifier)
     try:
-        await regenerate(site.service.store, identifier, now=_now())
+        await regenerate(service.store, identifier, now=_now(), author=service.minds.author, seconds=seconds)
     except SreAgentError as error:
         return await incident_page(request, code=409, fault=f"No new analysis was written: {error}")
     finally:

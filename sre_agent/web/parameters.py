@@ -74,6 +74,20 @@ def origin_asked(query: MultiMapping[str]) -> Origin:
     return _given(_each_once(query, known=("origin",)), "origin", _one_of(Origin)) or Origin.LIVE
 
 
+AUTHORS = ("composed", "llm")
+
+
+def author_asked(query: MultiMapping[str]) -> str | None:
+    """Who is to write an analysis: one of AUTHORS, None where nothing is said. Raises Refused."""
+    return _given(_each_once(query, known=("planner",)), "planner", _author)
+
+
+def _author(text: str, name: str) -> str:
+    if text not in AUTHORS:
+        raise Refused(400, f"must be {' or '.join(AUTHORS)}", path=name)
+    return text
+
+
 def _each_once(query: MultiMapping[str], known: tuple[str, ...] = PAGE_PARAMETERS) -> Mapping[str, str]:
     for name in query:
         if name not in known:

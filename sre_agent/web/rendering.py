@@ -153,7 +153,6 @@ def _environment() -> Environment:
         "pretty": _pretty,
         "story": what_happened,
         "further": further,
-        "model_line": _model_line,
     }
     return environment
 
@@ -174,15 +173,6 @@ def _ago(at: str | datetime | None, now: datetime) -> str:
         if seconds >= size:
             return f"{seconds // size} {name} ago"
     return "just now" if seconds >= -60 else "in the future"
-
-
-def _model_line(trace: Mapping[str, Any]) -> str:
-    """What a model was asked at a step, in a line."""
-    asked = trace.get("exchanges") or []
-    seconds = sum(each.get("latency_ms") or 0 for each in asked) / 1000
-    tokens = sum((each.get("prompt_tokens") or 0) + (each.get("completion_tokens") or 0) for each in asked)
-    why = f": {trace['why']}" if trace.get("why") else ""
-    return f"LLM {trace.get('model')}: {trace.get('used')}{why} · {seconds:.1f} s · {tokens} tokens"
 
 
 def _soft(text: str) -> Markup:

@@ -7,6 +7,8 @@ its raw JSON stands below.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from sre_agent.sentences import exchange_lines
+
 MOST_SEEN = 8
 LONGEST = 160
 
@@ -14,11 +16,13 @@ Line = Mapping[str, str]
 
 
 def further(event: Mapping[str, Any]) -> list[Line]:
-    """Lines of {what, text}: `asked`, `saw`, `refused`, `only if`, and the alert's own words."""
+    """Lines of {what, text}: what was asked and seen, what spoke against it, what a model said, the alert's words."""
     said = event["payload"]
     if event["event_type"] == "webhook_received":
         return list(_of_alert(said))
-    return list(_of_step(said)) if event["event_type"] == "step" else []
+    if event["event_type"] == "step":
+        return [*_of_step(said), *_of_model(said)]
+    return list(_of_model(said)) if event["event_type"] == "analysis" else []
 
 
 def _of_alert(said: Mapping[str, Any]) -> Iterator[Line]:
@@ -43,6 +47,16 @@ def _of_step(said: Mapping[str, Any]) -> Iterator[Line]:
         allowed = f"; allowed by: {judgement['allowed_by']}" if judgement.get("allowed_by") else ""
         reason = _short(f"{judgement.get('reason')}{allowed}")
         yield {"what": f"{judgement.get('rule')} says {judgement.get('verdict')}", "text": reason}
+
+
+def _of_model(said: Mapping[str, Any]) -> Iterator[Line]:
+    traces = said.get("llm_trace") or [said.get("llm")]
+    for trace in traces if isinstance(traces, list) else ():
+        try:
+            lines = exchange_lines(trace) if trace else []
+        except (KeyError, TypeError, AttributeError):
+            continue
+        yield from ({"what": "LLM", "text": line} for line in lines)
 
 
 def _pairs(values: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ from aiohttp import web
 from sre_agent.incident import Origin
 from sre_agent.log import get_logger
 from sre_agent.store import Change
-from sre_agent.views import moment_json
+from sre_agent.views import change_json
 from sre_agent.web.errors import Refused, dumps
 from sre_agent.web.hub import Full, Watcher
 from sre_agent.web.parameters import origin_asked, whole
@@ -88,13 +88,7 @@ async def _texts(
 
 
 def _text(change: Change) -> str:
-    data = {
-        "id": change.incident_id,
-        "status": change.status.value,
-        "updated_at": moment_json(change.updated_at),
-        "event_type": change.event_type.value,
-    }
-    return f"id: {change.event_id}\nevent: incident\ndata: {dumps(data)}\n\n"
+    return f"id: {change.event_id}\nevent: incident\ndata: {dumps(change_json(change))}\n\n"
 
 
 def _last_event(request: web.Request) -> int | None:

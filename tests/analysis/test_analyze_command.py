@@ -11,6 +11,7 @@ import pytest
 
 from sre_agent import afterwards, analysis
 from sre_agent.agent import open_store
+from sre_agent.analysis import author
 from sre_agent.analysis.checker import Fault, check
 from sre_agent.analysis.composer import compose, headline
 from sre_agent.analysis.facts import CaseFacts, gather
@@ -56,7 +57,7 @@ def test_the_checker_accepts_what_is_written_about_an_example(
         faults.extend(check(text, case))
         return text
 
-    monkeypatch.setattr(analysis, "compose", composed)
+    monkeypatch.setattr(author, "compose", composed)
     for run_ in replayed(capsys, str(example), "--mode", mode):
         (event,) = stored_analyses(run_["incident_id"])
         assert event.payload["analysis_markdown"] == run_["analysis_markdown"]
@@ -77,7 +78,9 @@ def test_analyze_prints_the_new_analysis_and_keeps_the_old_one(capsys: pytest.Ca
     assert text.startswith("## Summary\n")
     assert run(["analyze", "--id", number, "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
-    assert document.keys() == {"incident_id", "event_id", "analysis_markdown"}
+    assert document.keys() == {
+        "incident_id", "event_id", "analysis_markdown", "planner", "model", "sections", "why",
+    }  # fmt: skip
     newest, second, first = stored_analyses(run_["incident_id"])
     assert newest.id == document["event_id"]
     assert [event.payload["regenerated"] for event in (newest, second, first)] == [True, True, False]
@@ -191,7 +194,7 @@ async def test_words_from_outside_stay_in_their_quotes(store: Store) -> None:
     result = {"oom_detected": True, "reasons": [evil]}
     await finish(store, run_, action_error=evil, status=RunStatus.FAILED, events=[step("check_oom", result)])
     incident = await store.book.find(receipt.incident_id)
-    written = await analysis.analyse(store, incident, now=NOW, regenerated=False)
+    written = await analysis.analyse(store, incident, now=NOW)
     assert written.markdown.count("\n## ") == 6
     assert max(len(quote) for quote in written.markdown.split("`")[1::2]) <= QUOTE_LENGTH
     assert check(written.markdown, await gather(store, incident, now=NOW)) == []
@@ -201,7 +204,7 @@ async def test_an_incident_before_its_first_run_has_an_analysis_too(store: Store
     receipt = await receive(store)
     incident = await store.book.find(receipt.incident_id)
     case = await gather(store, incident, now=NOW)
-    written = await analysis.analyse(store, incident, now=NOW, regenerated=True)
+    written = await analysis.analyse(store, incident, now=NOW)
     assert "No run of it has ended yet" in written.markdown
     assert check(written.markdown, case) == []
 

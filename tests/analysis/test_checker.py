@@ -6,10 +6,11 @@ from random import Random
 
 import pytest
 
-from sre_agent.analysis.checker import SECTIONS, check
+from sre_agent.analysis.checker import check
 from sre_agent.analysis.composer import compose
 from sre_agent.analysis.facts import CaseFacts, gather
 from sre_agent.analysis.forms import ACTION_WORDS, DONE_WORDS
+from sre_agent.analysis.sections import SECTIONS
 from sre_agent.store import Store
 from tests.analysis.histories import make, play
 

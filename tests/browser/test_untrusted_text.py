@@ -90,7 +90,10 @@ def fill(connection: psycopg.Connection[tuple[object, ...]], incident: int, text
         },
         "judgements": [judgement | {"settled": True, "tells": "person"}],
     }
-    trace = {"model": text, "used": text, "why": text, "exchanges": [{"latency_ms": 1, "reply": text}]}
+    answered = {"text": text, "calls": [{"name": text, "arguments": text}]}
+    exchange = {"answered": answered, "error": text, "verdict": text}
+    exchange |= {"prompt_tokens": 1, "completion_tokens": 1, "latency_ms": 1}
+    trace = {"model": text, "tool": text, "used": text, "why": text, "exchanges": [exchange]}
     state = {
         "action_taken": text,
         "action_recommended": text,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from sre_agent.analysis.checker import SECTIONS
+from sre_agent.analysis.sections import SECTIONS
 from sre_agent.cli.main import run
 from sre_agent.resources import data_path
 from tests.examples import EXAMPLES, comparable

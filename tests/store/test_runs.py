@@ -83,6 +83,26 @@ async def test_a_worker_that_lost_its_run_cannot_record_an_intent(store: Store, 
     await intended(store, holder)
 
 
+async def test_steps_are_stored_before_the_end_and_are_there_for_the_next_attempt(store: Store) -> None:
+    run = await started(store)
+    await store.record_steps(run, [step("get_pod_logs")], now=NOW)
+    holder = await store.start_run(run.id, now=NOW)
+    await store.record_steps(holder, [step("check_oom")], now=NOW)
+    assert [kept["step"] for kept in await store.queue.steps_so_far(holder)] == ["get_pod_logs", "check_oom"]
+
+
+async def test_a_worker_that_lost_its_run_cannot_store_steps(store: Store) -> None:
+    lost = await started(store)
+    holder = await store.start_run(lost.id, now=NOW)
+    before = await store.events(lost.incident_id)
+    with pytest.raises(LostFence, match="attempt 1 no longer holds it"):
+        await store.record_steps(lost, [step("get_pod_logs")], now=NOW)
+    assert await store.events(lost.incident_id) == before
+    await finish(store, holder)
+    with pytest.raises(LostFence):
+        await store.record_steps(holder, [step("get_pod_logs")], now=NOW)
+
+
 async def test_a_worker_that_lost_its_run_cannot_end_it(store: Store, database: str) -> None:
     lost = await started(store)
     holder = await store.start_run(lost.id, now=NOW)

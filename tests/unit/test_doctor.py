@@ -145,6 +145,7 @@ def test_no_cluster_at_all_is_a_warning(database: str) -> None:
         "schema": "ok",
         "database clock": "ok",
         "cluster": "warning",
+        "LLM": "ok",
     }
 
 
@@ -195,7 +196,11 @@ async def test_a_check_that_does_not_end_is_ended(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr("sre_agent.doctor.check_database", endless)
     found = [finding async for finding in examine(settings(DATABASE_URL=database), seconds=0.2)]
-    assert [(each.check, each.state.value) for each in found][1:] == [("database", "failed"), ("cluster", "warning")]
+    assert [(each.check, each.state.value) for each in found][1:] == [
+        ("database", "failed"),
+        ("cluster", "warning"),
+        ("LLM", "ok"),
+    ]
 
 
 def test_the_command_exits_with_three_where_something_needed_is_missing(
@@ -204,7 +209,7 @@ def test_the_command_exits_with_three_where_something_needed_is_missing(
     monkeypatch.setenv("DATABASE_URL", database)
     assert run(["doctor"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line[0] for line in lines] == ["✓", "✓", "✓", "✓", "!"]
+    assert [line[0] for line in lines] == ["✓", "✓", "✓", "✓", "!", "✓"]
     monkeypatch.setenv("DATABASE_URL", blank_database)
     assert run(["doctor", "--json"]) == 3
     told = json.loads(capsys.readouterr().out)

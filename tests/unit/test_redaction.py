@@ -37,6 +37,12 @@ LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
         pytest.param(f"got {JWT}, ok", JWT, "got [], ok", id="JWT"),
         pytest.param(f"key:\n{PEM}\nnext", CANARY, "key:\n[]\nnext", id="PEM private key"),
         pytest.param(f"-----BEGIN PRIVATE KEY-----\\n{CANARY}", CANARY, "[]", id="PEM cut off"),
+        pytest.param(
+            f"QUJD\n{CANARY}\n-----END PRIVATE KEY-----\nnext",
+            CANARY,
+            "[]-----END PRIVATE KEY-----\nnext",
+            id="PEM whose beginning is cut off",
+        ),
         pytest.param(f"postgresql://sre:{CANARY}@db:5432/x", CANARY, "postgresql://sre:[]@db:5432/x", id="URL"),
         pytest.param(f"redis://:{CANARY}@cache", CANARY, "redis://:[]@cache", id="URL without user"),
         pytest.param(f"amqp://u:a/{CANARY}@b@mq/v", CANARY, "amqp://u:[]@mq/v", id="URL badly encoded"),

@@ -135,6 +135,13 @@ async def test_long_logs_and_long_lines_are_cut():
     assert (len(found.lines), {len(line) for line in found.lines}) == (100, {2000})
 
 
+async def test_a_secret_over_several_lines_is_hidden_on_each():
+    key = "-----BEGIN PRIVATE KEY-----\nQUJDcanary\nREVGcanary\n-----END PRIVATE KEY-----"
+    found = await logs(world(), {LOG: f"read\n{key}\ndone\n"})
+    assert "canary" not in str(found)
+    assert (found.lines[0], found.lines[-1]) == ("read", "done")
+
+
 async def test_without_a_bound_container_no_log_is_guessed():
     objects = world(statuses=(running(), running("proxy")), containers=[container(), container("proxy")])
     found = await logs(objects, {LOG: "x"}, pod="app-2-a")

@@ -21,11 +21,11 @@ from typing import Any, Self
 import aiohttp
 from aiohttp import web
 
-from sre_agent.agent import Minds, Service, load_runbooks
+from sre_agent import agent
+from sre_agent.agent import Service, load_runbooks
 from sre_agent.cluster.absent import WHERE_FROM, AbsentCluster
 from sre_agent.incident import Origin
 from sre_agent.intake import Sender
-from sre_agent.planner.scripted import ScriptedPlanner
 from sre_agent.reception import Reception
 from sre_agent.run import Mode
 from sre_agent.settings import Address, load
@@ -93,10 +93,10 @@ async def served(conninfo: str, environment: Mapping[str, str], *, loopback: boo
     runbooks = load_runbooks(settings)
     with bound(Address(host="127.0.0.1", port=0)) as sockets:
         port = place_of(sockets[0]).port
-        async with Store.open(conninfo, max_size=8) as store:
+        async with Store.open(conninfo, max_size=8) as store, agent._open_minds(settings, store) as minds:
             service = Service(
                 store=store,
-                minds=Minds(planner=ScriptedPlanner()),
+                minds=minds,
                 runbooks=lambda: runbooks,
                 cluster=AbsentCluster(WHERE_FROM),
                 place="none",

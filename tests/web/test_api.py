@@ -201,7 +201,8 @@ async def test_a_body_of_the_api_is_small(server: Served) -> None:
 async def test_an_analysis_is_written_anew(played_server: Served) -> None:
     answer = await played_server.post("/api/incidents/1/regenerate-analysis")
     assert answer.status == 200
-    assert set(answer.body) == {"incident_id", "event_id", "analysis_markdown"}
+    assert set(answer.body) == {"incident_id", "event_id", "analysis_markdown", "planner", "model", "sections", "why"}
+    assert (answer.body["planner"], answer.body["model"]) == ("composed", None)
     detail = (await played_server.get("/api/incidents/1")).body
     assert detail["analysis_markdown"] == answer.body["analysis_markdown"]
     newest = [event for event in detail["events"] if event["event_type"] == "analysis"][-1]
@@ -257,3 +258,17 @@ async def test_a_pause_that_would_be_over_or_is_no_time_is_refused(server: Serve
     answer = await server.post("/api/pause", json.dumps({"until": until}))
     assert (answer.status, answer.error["path"]) == (400, "$.until")
     assert (await server.get("/api/status")).body["held"] is False
+
+
+async def test_a_runbook_is_shown_with_its_steps_and_gates(server: Served) -> None:
+    answer = await server.get("/api/runbooks/RB_NODE_NOTREADY")
+    assert answer.status == 200
+    assert answer.body == views.runbook_json(server.site.service.runbooks()["RB_NODE_NOTREADY"])
+    assert [step["gate"] for step in answer.body["steps"]] == [None, None, *["when get_node_ready.not_ready"] * 2]
+    assert "KubeNodeNotReady" in answer.body["alerts"]
+
+
+async def test_an_unknown_runbook_is_refused_with_the_known_ones(server: Served) -> None:
+    answer = await server.get("/api/runbooks/RB_NONE")
+    assert answer.status == 404
+    assert "known: RB_" in answer.error["message"]

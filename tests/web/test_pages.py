@@ -168,6 +168,38 @@ async def test_a_citation_of_another_incident_s_event_leads_to_it(played_server:
     assert (await page_of(played_server, "/event/999999", status=404)).one("h1").text == "There is nothing here"
 
 
+async def test_who_wrote_an_analysis_and_what_a_model_said_is_told(played_server: Served) -> None:
+    exchange = {"answered": {"text": "Raise it.", "calls": []}, "error": None, "verdict": "refused"}
+    exchange |= {"prompt_tokens": 900, "completion_tokens": 100, "latency_ms": 1500}
+    trace = {"model": "gpt-x", "tool": "analysis", "used": "composed", "why": "it made a number up"}
+    said = {
+        "analysis_markdown": "## Summary\n\nWords.",
+        "runbook_id": None,
+        "regenerated": True,
+        "planner": "llm",
+        "sections": {"Summary": "gpt-x", "Follow-ups": "composed"},
+        "model": "gpt-x",
+        "why": "it made a number up",
+        "faults": [],
+        "llm_trace": [trace | {"exchanges": [exchange]}],
+    }
+    with psycopg.connect(played_server.site.service.database, autocommit=True) as connection:
+        connection.execute(
+            "insert into incident_events (incident_id, ts, event_type, payload) values (1, now(), 'analysis', %s)",
+            [json.dumps(said)],
+        )
+    page = await page_of(played_server, "/incident/1")
+    by = page.one("section", id="analysis").all("p", class_="quiet")[0].text
+    assert "by gpt-x and checked: Summary; the rest by code" in by
+    assert "it made a number up" in by
+    lines = [
+        line.text
+        for line in page.one("section", id="timeline").all("li", class_="event")[-1].all("p", class_="further")
+    ]
+    assert lines[0] == "LLM gpt-x was asked for analysis; used: composed, because it made a number up"
+    assert "Raise it. → refused (1000 tokens, 1.5 s)" in lines[1]
+
+
 async def test_the_change_is_a_diff_with_the_command_to_copy(played_server: Served) -> None:
     document = (await played_server.get("/api/incidents/2")).body
     (step,) = [step for step in document["events"] if (step["payload"].get("result") or {}).get("kubectl")]

@@ -1,0 +1,270 @@
+"""One incident: the answer first, then the analysis, the past, the timeline, the runbook; and what a person may do."""
+
+from collections.abc import Awaitable, Callable
+from typing import ClassVar
+
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.message import Message
+from textual.widget import Widget
+from textual.widgets import Footer, Markdown, Static, TabbedContent, TabPane, Tabs
+
+from sre_agent.errors import SreAgentError, Unreachable
+from sre_agent.sentences import commands, moment
+from sre_agent.tui.answer import AnswerPage
+from sre_agent.tui.bars import AwayBar, StatusBar
+from sre_agent.tui.columns import SEVERITY_COLOURS
+from sre_agent.tui.dialogs import Confirm, Reading
+from sre_agent.tui.incident_screen import IncidentScreen
+from sre_agent.tui.listing import where
+from sre_agent.tui.messages import Failed
+from sre_agent.tui.panes import Analysis, Past, RunbookPage, Timeline
+from sre_agent.tui.source import Document, Source
+
+TABS = ("answer", "analysis", "past", "timeline", "runbook")
+PAGES: tuple[type[Widget], ...] = (AnswerPage, Analysis, Past, Timeline, RunbookPage)
+
+Decide = Callable[[int, str | None], Awaitable[Document]]
+
+
+class DetailScreen(IncidentScreen):
+    """Reads one incident, and again whenever it changed."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(
+            Binding(str(number), f"tab('{name}')", name.title(), show=False)
+            for number, name in enumerate(TABS, start=1)
+        ),
+        Binding("right", "next_tab(1)", "Next tab", show=False),
+        Binding("left", "next_tab(-1)", "Tab before", show=False),
+        Binding("y", "copy", "Copy"),
+        Binding("R", "regenerate", "Regenerate"),
+        Binding("S", "suppress", "Suppress"),
+        Binding("X", "resolve", "Resolve"),
+        Binding("question_mark", "app.help", "Help"),
+        Binding("q,escape", "back", "Back"),
+    ]
+
+    class DetailRead(Message):
+        """The incident's document."""
+
+        def __init__(self, document: Document) -> None:
+            super().__init__()
+            self.document = document
+
+    class RunbookRead(Message):
+        """The runbook, or why there is none."""
+
+        def __init__(self, runbook: Document | None, why: str = "") -> None:
+            super().__init__()
+            self.runbook = runbook
+            self.why = why
+
+    class Done(Message):
+        """What a person asked for is done, or `error` says why not."""
+
+        def __init__(self, said: str, error: SreAgentError | None = None) -> None:
+            super().__init__()
+            self.said = said
+            self.error = error
+
+    def __init__(self, source: Source, incident_id: int) -> None:
+        super().__init__()
+        self._source = source
+        self._incident_id = incident_id
+        self._document: Document | None = None
+        self._runbook: DetailScreen.RunbookRead | None = None
+        self._stale: set[str] = set()
+        self._busy = False
+
+    def compose(self) -> ComposeResult:
+        yield StatusBar()
+        yield AwayBar(markup=False)
+        yield Static(f"{self._incident_id} …", id="title", markup=False)
+        with TabbedContent():
+            for (number, name), page in zip(enumerate(TABS, start=1), PAGES, strict=True):
+                with TabPane(f"{number} {name.title()}", id=name):
+                    yield page()
+        yield Footer()
+
+    def on_mount(self) -> None:
+        self.query_one(Tabs).can_focus = False  # keys are for the page; the mouse reaches the tabs all the same
+        self.query_one(AnswerPage).focus()
+        self._read()
+
+    def changed(self, changes: list[Document] | None) -> None:
+        """Reads the incident again where it is among what changed."""
+        if changes is None or any(change["id"] == self._incident_id for change in changes):
+            self._read()
+
+    async def on_detail_screen_detail_read(self, event: DetailRead) -> None:
+        first, self._document = self._document is None, event.document
+        self._stale = set(TABS)
+        self._tell_title()
+        await self._show_active()
+        if first and event.document["incident"]["runbook_id"]:
+            self._read_runbook(event.document["incident"]["runbook_id"])
+
+    async def on_detail_screen_runbook_read(self, event: RunbookRead) -> None:
+        self._runbook = event
+        self._stale.add("runbook")
+        await self._show_active()
+
+    async def on_tabbed_content_tab_activated(self) -> None:
+        await self._show_active()
+        self._page().focus()
+
+    def on_detail_screen_done(self, event: Done) -> None:
+        self._busy = False
+        self._tell_title()
+        if event.error is None:
+            self.notify(event.said, markup=False)
+            self._read()
+            return
+        self.notify(f"{event.said}: {event.error}", severity="error", markup=False, timeout=10)
+        if isinstance(event.error, Unreachable):
+            self.post_message(Failed(event.error))
+
+    def on_timeline_event_wanted(self, event: Timeline.EventWanted) -> None:
+        self.app.push_screen(Reading(event.title, event.text))
+
+    def on_markdown_link_clicked(self, event: Markdown.LinkClicked) -> None:
+        """Where a link leads is said; it is never followed by itself."""
+        event.stop()
+        self.app.copy_to_clipboard(event.href)
+        self.notify(f"copied: {event.href}", markup=False)
+
+    def action_tab(self, name: str) -> None:
+        self.query_one(TabbedContent).active = name
+
+    def action_next_tab(self, steps: int) -> None:
+        tabs = self.query_one(TabbedContent)
+        tabs.active = TABS[(TABS.index(tabs.active) + steps) % len(TABS)]
+
+    def action_back(self) -> None:
+        self.dismiss()
+
+    def action_copy(self) -> None:
+        said = commands(self._document) if self._document else []
+        if not said:
+            self.notify("there is no command to copy", severity="warning")
+            return
+        self.app.copy_to_clipboard("\n".join(said))
+        self.notify(f"copied: {said[0]}" + (f" and {len(said) - 1} more" if len(said) > 1 else ""), markup=False)
+
+    def action_regenerate(self) -> None:
+        if self._begun():
+            self._regenerate()
+
+    def action_suppress(self) -> None:
+        meaning = "Mutes it: no run starts until it is resolved."
+        self.app.push_screen(Confirm(f"Suppress incident {self._incident_id}?", meaning), self._suppress_if)
+
+    def action_resolve(self) -> None:
+        meaning = "Ends it. The firing that is under way does not open it again; a later one opens a new incident."
+        self.app.push_screen(Confirm(f"Resolve incident {self._incident_id}?", meaning), self._resolve_if)
+
+    def _suppress_if(self, reason: str | None) -> None:
+        if reason is not None and self._begun():
+            self._decide("suppressed", self._source.suppress, reason)
+
+    def _resolve_if(self, reason: str | None) -> None:
+        if reason is not None and self._begun():
+            self._decide("resolved", self._source.resolve, reason)
+
+    def _begun(self) -> bool:
+        """Whether nothing else is under way; from now on something is."""
+        if self._busy:
+            self.notify("what you asked for before is still under way", severity="warning")
+            return False
+        self._busy = True
+        self._tell_title()
+        return True
+
+    @work(exclusive=True, group="detail", exit_on_error=False)
+    async def _read(self) -> None:
+        try:
+            self.post_message(self.DetailRead(await self._source.detail(self._incident_id)))
+        except SreAgentError as error:
+            self.post_message(Failed(error))
+
+    @work(exclusive=True, group="runbook", exit_on_error=False)
+    async def _read_runbook(self, runbook_id: str) -> None:
+        try:
+            self.post_message(self.RunbookRead(await self._source.runbook(runbook_id)))
+        except SreAgentError as error:
+            self.post_message(self.RunbookRead(None, str(error)))
+
+    @work(group="act", exit_on_error=False)
+    async def _regenerate(self) -> None:
+        try:
+            await self._source.regenerate(self._incident_id)
+        except SreAgentError as error:
+            self.post_message(self.Done("The analysis was not written anew, the old one stays", error))
+        else:
+            self.post_message(self.Done("The analysis is written anew; the old ones are kept."))
+
+    @work(group="act", exit_on_error=False)
+    async def _decide(self, done: str, decide: Decide, reason: str) -> None:
+        try:
+            decision = await decide(self._incident_id, reason or None)
+        except SreAgentError as error:
+            self.post_message(self.Done(f"Incident {self._incident_id} is not {done}", error))
+        else:
+            is_or_was = "is" if decision["changed"] else "was already"
+            self.post_message(self.Done(f"Incident {self._incident_id} {is_or_was} {done}."))
+
+    async def _show_active(self) -> None:
+        """Lays out the tab that is seen, where its document changed since it was seen last."""
+        name, document = self.query_one(TabbedContent).active, self._document
+        if document is None or name not in self._stale:
+            return
+        self._stale.discard(name)
+        match self.query_one(f"#{name}").children[0]:
+            case AnswerPage() as page:
+                page.show(document)
+            case Analysis() as page:
+                await page.show(document["analysis_markdown"], about=_about(document))
+            case Past() as page:
+                page.show(document["past_incidents"])
+            case Timeline() as page:
+                page.show(document["events"])
+            case RunbookPage() as page:
+                read = self._runbook or self.RunbookRead(None, _no_runbook(document))
+                await page.show(read.runbook, document, read.why)
+
+    def _page(self) -> Widget:
+        """What is in the tab that is seen."""
+        page = self.query_one(f"#{self.query_one(TabbedContent).active}").children[0]
+        return page.query_one("#events") if isinstance(page, Timeline) else page
+
+    def _tell_title(self) -> None:
+        if self._document is None:
+            return
+        incident = self._document["incident"]
+        severity = incident["severity"] or "no severity"
+        said = Content.assemble(
+            Content.styled(f"{incident['id']} {incident['alertname'] or 'alert without a name'}", "bold"),
+            f"  {incident['status']} · ",
+            Content.styled(severity, SEVERITY_COLOURS.get(severity, "")),
+            " · replay" if incident["origin"] == "replay" else "",
+            f"  {where(incident)}",
+            Content.styled("  … working", "bold $text-accent") if self._busy else "",
+        )
+        self.query_one("#title", Static).update(said)
+
+
+def _about(document: Document) -> str:
+    """When the newest analysis was written, and how many are kept."""
+    written = [event for event in document["events"] if event["event_type"] == "analysis"]
+    if not written:
+        return "R writes one."
+    anew = "written again" if written[-1]["payload"].get("regenerated") else "written"
+    kept = f", {len(written)} are kept" if len(written) > 1 else ""
+    return f"{anew} {moment(written[-1]['ts'])}, event {written[-1]['id']}{kept}. R writes it anew."
+
+
+def _no_runbook(document: Document) -> str:
+    return "The runbook is being read …" if document["incident"]["runbook_id"] else "No runbook was chosen."

@@ -1,0 +1,329 @@
+"""One incident: the answer first, everything behind it a key away, and what a person may do about it."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from textual.widgets import Markdown
+
+from sre_agent.analysis import regenerate
+from sre_agent.errors import BadInput
+from sre_agent.store import Store
+from sre_agent.store.book import StateForbids
+from sre_agent.tui.answer import AnswerPage
+from sre_agent.tui.database import DatabaseSource
+from sre_agent.tui.detail_screen import DetailScreen
+from sre_agent.tui.dialogs import Confirm, Reading
+from sre_agent.tui.keys import Choice
+from sre_agent.tui.panes import MOST_JSON, Analysis
+from tests.store.store_builders import NOW, execute
+from tests.tui.browsing import LARGE, Browser, browsing, opened, said, seen, text, told, until
+
+ACTED, RECOMMENDED, REFUSED = 1, 2, 3
+KUBECTL = "kubectl -n shop set resources deployment/checkout -c app --limits=memory=256Mi"
+
+
+def section(pilot: Browser, name: str) -> str:
+    return said(pilot, f"#section-{name} .said")
+
+
+async def answered(pilot: Browser) -> None:
+    await until(pilot, lambda: isinstance(pilot.app.screen, DetailScreen) and said(pilot, "#sentence"))
+
+
+async def test_the_answer_comes_first(played_source: DatabaseSource) -> None:
+    async with browsing(played_source, incident_id=ACTED) as pilot:
+        await answered(pilot)
+        assert said(pilot, "#sentence").startswith("✓ The agent did patch_memory_limit:payments/")
+        assert "a recording cannot heal" in section(pilot, "helped")
+        assert section(pilot, "before").startswith("No similar incident")
+        assert "- 256Mi" in section(pilot, "change")
+        assert "+ 512Mi" in section(pilot, "change")
+
+
+async def test_a_recommendation_comes_with_what_would_allow_it_and_the_command(played_source: DatabaseSource) -> None:
+    async with browsing(played_source, incident_id=RECOMMENDED) as pilot:
+        await answered(pilot)
+        assert said(pilot, "#sentence").startswith("→ The agent recommends patch_memory_limit:shop/checkout/app")
+        assert "allowed by: AGENT_MODE=auto" in section(pilot, "why-not")
+        assert KUBECTL in section(pilot, "command")
+        await pilot.press("y")
+        assert pilot.app.clipboard == KUBECTL
+        assert KUBECTL in told(pilot)
+
+
+async def test_a_refusal_says_who_refused_and_what_a_person_could_type(played_source: DatabaseSource) -> None:
+    async with browsing(played_source, incident_id=REFUSED) as pilot:
+        await answered(pilot)
+        assert section(pilot, "why-not").startswith("denied-namespace at increase_memory_limit: the namespace")
+        assert "allowed by: a person acting by hand" in section(pilot, "why-not")
+        assert "kubectl -n kube-system" in section(pilot, "command")
+        assert not pilot.app.screen.query_one("#section-change").display
+
+
+async def test_numbers_and_arrows_lead_through_the_tabs(played_source: DatabaseSource) -> None:
+    async with browsing(played_source, incident_id=RECOMMENDED) as pilot:
+        await answered(pilot)
+        for key, words in (
+            ("2", "What happened (evidence)"),
+            ("3", "kube-system/coredns-wcldllcwc4-crfrb: nothing done"),
+            ("4", "webhook_received"),
+            ("5", "increase_memory_limit proposed"),
+            ("right", "The agent recommends"),
+            ("left", "increase_memory_limit proposed"),
+        ):
+            await pilot.press(key)
+            await seen(pilot, words)
+
+
+async def test_a_similar_incident_opens_and_q_leads_back(played_source: DatabaseSource) -> None:
+    async with browsing(played_source, incident_id=RECOMMENDED) as pilot:
+        await answered(pilot)
+        first = pilot.app.screen
+        await pilot.press("3")
+        await seen(pilot, "kube-system/coredns-wcldllcwc4-crfrb: nothing done")
+        await pilot.press("enter")
+        await until(pilot, lambda: pilot.app.screen is not first)
+        await answered(pilot)
+        assert "1 Answer" in text(pilot)
+        await pilot.press("q")
+        await until(pilot, lambda: pilot.app.screen is first)
+        await pilot.press("q")
+        await until(pilot, lambda: not isinstance(pilot.app.screen, DetailScreen))
+
+
+async def test_behind_each_event_of_the_timeline_is_its_json(played_source: DatabaseSource) -> None:
+    document = await played_source.detail(ACTED)
+    async with browsing(played_source, incident_id=ACTED, size=LARGE) as pilot:
+        await answered(pilot)
+        await pilot.press("4")
+        await seen(pilot, "about to send")
+        await pilot.press("j")
+        await until(pilot, lambda: json.loads(said(pilot, "#raw")) == document["events"][1])
+
+
+async def test_on_a_narrow_terminal_enter_shows_the_json(played_source: DatabaseSource) -> None:
+    async with browsing(played_source, incident_id=ACTED) as pilot:
+        await answered(pilot)
+        await pilot.press("4")
+        await seen(pilot, "webhook_received")
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, Reading))
+        await seen(pilot, '"event_type": "webhook_received"')
+        await pilot.press("q")
+        await until(pilot, lambda: isinstance(pilot.app.screen, DetailScreen))
+
+
+def append(database: str, incident_id: int, event_type: str, payload: dict[str, Any], *, times: int = 1) -> None:
+    said = json.dumps(payload).replace("'", "''")
+    execute(
+        database,
+        "insert into incident_events (incident_id, ts, event_type, payload) "
+        f"select {incident_id}, now(), '{event_type}', '{said}' from generate_series(1, {times})",
+    )
+
+
+ASKED = {
+    "step": "check_oom",
+    "tool": "check_oom",
+    "model": "small-model",
+    "used": "corrected answer",
+    "why": None,
+    "exchanges": [
+        {
+            "asked": [{"role": "user", "content": "…"}],
+            "answered": {"text": "let me think", "calls": [], "cut": False},
+            "error": None,
+            "verdict": "no tool was called",
+            "prompt_tokens": 700,
+            "completion_tokens": 12,
+            "latency_ms": 800,
+        },
+        {
+            "asked": [],
+            "answered": {"text": None, "calls": [{"name": "check_oom", "arguments": "{}"}], "cut": False},
+            "error": None,
+            "verdict": "accepted",
+            "prompt_tokens": 740,
+            "completion_tokens": 9,
+            "latency_ms": 400,
+        },
+    ],
+}
+STEP = {"step": "check_oom", "tool": "check_oom", "status": "done", "reason": None, "gate": None}
+STEP |= {"arguments": {}, "result": {}, "judgements": []}
+
+
+async def test_what_a_model_was_asked_and_answered_is_told_before_the_json(played_database: str) -> None:
+    append(played_database, ACTED, "step", STEP | {"llm": ASKED})
+    async with opened(played_database) as source, browsing(source, incident_id=ACTED, size=LARGE) as pilot:
+        await answered(pilot)
+        await pilot.press("4")
+        await seen(pilot, "a language model was asked")
+        await pilot.press("G")
+        await seen(pilot, "small-model was asked for check_oom; used: corrected answer")
+        assert "1. let me think → no tool was called (712 tokens, 0.8 s)" in said(pilot, "#raw")
+        assert "2. check_oom({}) → accepted (749 tokens, 0.4 s)" in said(pilot, "#raw")
+
+
+async def test_a_thousand_events_and_the_longest_are_told_and_new_ones_come_without_moving(
+    played_database: str,
+) -> None:
+    append(played_database, ACTED, "error", {"where": "x", "error": "y" * (MOST_JSON + 1)})
+    append(played_database, ACTED, "step", STEP, times=1000)
+    async with opened(played_database) as source, browsing(source, incident_id=ACTED) as pilot:
+        await answered(pilot)
+        await pilot.press("4")
+        events = pilot.app.screen.query_one("#events", Choice)
+        await until(pilot, lambda: events.option_count > 1000)
+        await pilot.press("j", "j")
+        at, count = events.highlighted, events.option_count
+        append(played_database, ACTED, "step", STEP)
+        await until(pilot, lambda: events.option_count == count + 1, seconds=10)
+        assert events.highlighted == at
+        events.highlighted = next(
+            index for index in range(count) if "error" in str(events.get_option_at_index(index).prompt)
+        )
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, Reading))
+
+
+async def test_a_long_analysis_is_laid_out_as_far_as_somebody_reads(played_database: str) -> None:
+    written = "## Part\n\n" + "".join(f"- line {n} `code` [a link](http://example.com)\n\n" for n in range(5000))
+    assert len(written) > 200_000
+    append(
+        played_database,
+        ACTED,
+        "analysis",
+        {"analysis_markdown": written, "runbook_id": "RB_OOM", "regenerated": True},
+    )
+    async with opened(played_database) as source, browsing(source, incident_id=ACTED) as pilot:
+        await answered(pilot)
+        await pilot.press("2")
+        await seen(pilot, "line 3 ")
+        page = pilot.app.screen.query_one(Analysis)
+        laid_out = len(pilot.app.screen.query_one(Markdown).source)
+        assert laid_out < 20_000
+        await until(pilot, lambda: page.max_scroll_y > 0)
+        await pilot.press("G")
+        await until(pilot, lambda: len(pilot.app.screen.query_one(Markdown).source) > laid_out)
+
+
+async def test_an_analysis_is_written_anew_and_the_old_one_is_kept(played_database: str) -> None:
+    async with opened(played_database) as source, browsing(source, incident_id=RECOMMENDED) as pilot:
+        await answered(pilot)
+        await pilot.press("2", "R")
+        await until(pilot, lambda: "written again" in said(pilot, "#about-analysis"))
+        assert "2 are kept" in said(pilot, "#about-analysis")
+        assert "the old ones are kept" in told(pilot)
+
+
+class Slow(DatabaseSource):
+    """The database, whose analyses take as long as the test wants."""
+
+    begun = 0
+
+    async def regenerate(self, incident_id: int) -> dict[str, Any]:
+        self.begun += 1
+        await self.gate.wait()
+        return await super().regenerate(incident_id)
+
+    gate = asyncio.Event()
+
+
+async def test_while_an_analysis_is_written_a_second_one_is_not_begun(played_database: str) -> None:
+    async with opened(played_database) as source:
+        source.__class__ = Slow
+        assert isinstance(source, Slow)
+        source.gate = asyncio.Event()
+        async with browsing(source, incident_id=RECOMMENDED) as pilot:
+            await answered(pilot)
+            await pilot.press("R")
+            await seen(pilot, "… working")
+            await pilot.press("R", "R")
+            await until(pilot, lambda: "still under way" in told(pilot))
+            source.gate.set()
+            await until(pilot, lambda: "written anew" in told(pilot))
+            assert source.begun == 1
+            assert "working" not in text(pilot)
+
+
+async def test_an_analysis_that_cannot_be_written_says_why_and_the_old_one_stays(played_database: str) -> None:
+    execute(
+        played_database,
+        "insert into runs (incident_id, runbook_id, runbook_sha256, mode, queued_at)"
+        f" values ({ACTED}, 'RB_OOM', repeat('0', 64), 'auto', now())",
+    )
+    async with opened(played_database) as source, browsing(source, incident_id=ACTED) as pilot:
+        await answered(pilot)
+        before = (await source.detail(ACTED))["analysis_markdown"]
+        await pilot.press("R")
+        await until(pilot, lambda: "the old one stays: the run of incident 1 is queued" in told(pilot))
+        assert (await source.detail(ACTED))["analysis_markdown"] == before
+        await pilot.press("R")
+        await until(pilot, lambda: told(pilot).count("the old one stays") == 2)
+
+
+async def test_resolve_asks_first_and_keeps_the_reason(played_database: str) -> None:
+    async with opened(played_database) as source, browsing(source, incident_id=REFUSED) as pilot:
+        await answered(pilot)
+        await pilot.press("X")
+        await until(pilot, lambda: isinstance(pilot.app.screen, Confirm))
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, DetailScreen))
+        assert (await source.detail(REFUSED))["incident"]["status"] == "open"
+        await pilot.press("X", *"fixed", "enter")
+        await until(pilot, lambda: "Incident 3 is resolved." in told(pilot))
+        last = (await source.detail(REFUSED))["events"][-1]
+        assert (last["event_type"], last["payload"]["reason"]) == ("resolved", "resolved by ada: fixed")
+        await until(pilot, lambda: "The replayed incident is resolved." in said(pilot, "#sentence"))
+        await pilot.press("X", "enter")
+        await until(pilot, lambda: "was already resolved" in told(pilot))
+
+
+async def test_suppress_mutes_and_says_where_it_cannot(played_database: str) -> None:
+    async with opened(played_database) as source, browsing(source, incident_id=REFUSED) as pilot:
+        await answered(pilot)
+        await pilot.press("S", "enter")
+        await until(pilot, lambda: "Incident 3 is suppressed." in told(pilot))
+        await until(pilot, lambda: "No run starts until it is resolved." in section(pilot, "next"))
+        await source.resolve(REFUSED, None)
+        await pilot.press("S", "enter")
+        await until(pilot, lambda: "only an open one can be suppressed" in told(pilot))
+    with pytest.raises(StateForbids):
+        async with opened(played_database) as source:
+            await source.suppress(REFUSED, None)
+
+
+async def test_what_others_change_is_seen_while_somebody_reads(played_database: str) -> None:
+    async with (
+        opened(played_database) as source,
+        Store.open(played_database) as store,
+        browsing(source, incident_id=ACTED) as pilot,
+    ):
+        await answered(pilot)
+        await regenerate(store, ACTED, now=NOW)
+        await pilot.press("2")
+        await until(pilot, lambda: "written again" in said(pilot, "#about-analysis"), seconds=10)
+
+
+async def test_an_unknown_id_is_said_with_the_nearest_and_q_leads_to_the_list(played_source: DatabaseSource) -> None:
+    with pytest.raises(BadInput):
+        await played_source.detail(99)
+    async with browsing(played_source, incident_id=99) as pilot:
+        await until(pilot, lambda: "there is no incident 99: the nearest are 2, 3" in told(pilot))
+        await pilot.press("q")
+        await until(pilot, lambda: not isinstance(pilot.app.screen, DetailScreen))
+
+
+async def test_help_lists_the_keys_and_the_palette_the_actions(played_source: DatabaseSource) -> None:
+    async with browsing(played_source, incident_id=ACTED, size=LARGE) as pilot:
+        await answered(pilot)
+        await pilot.press("question_mark")
+        await seen(pilot, "copy the kubectl command, over ssh too")
+        await pilot.press("escape", "ctrl+p")
+        await seen(pilot, "Regenerate the analysis")
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, DetailScreen))
+        assert pilot.app.screen.query_one(AnswerPage).has_focus
