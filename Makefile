@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test test-cluster test-kind test-soak check bench lock
+.PHONY: help venv demo test test-cluster test-kind test-browser test-soak check bench lock
 
 BIN := .venv/bin
 PYTHONS := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
@@ -30,6 +30,9 @@ test-cluster: .venv/installed ## Run the cluster tests on a real control plane, 
 
 test-kind: .venv/installed ## Run the cluster tests on a kind cluster (needs Docker)
 	@$(BIN)/python -m tests.control_plane.kind $(MAKE) --no-print-directory test-cluster
+
+test-browser: .venv/installed ## Run the tests of the pages in a real headless Chromium
+	@$(BIN)/python -m pytest -q -m browser
 
 test-soak: .venv/installed ## Run the long forms of the tests in which processes die (about an hour)
 	@$(BIN)/python -m pytest -q -m soak

@@ -38,13 +38,14 @@ class Payload(BaseModel):
 
 
 class WebhookReceived(Payload):
-    """An alert arrived. `startsAt` is RFC 3339 or null; the other keys are the seed's."""
+    """An alert arrived. `startsAt` is RFC 3339 or null, `generatorURL` the page of Prometheus that it came from."""
 
     labels: dict[str, str]
     annotations: dict[str, str]
     cluster: str
     startsAt: str | None  # noqa: N815 - the seed's key
     fingerprint: str
+    generatorURL: str | None = None  # noqa: N815 - Alertmanager's key
 
 
 class Suppressed(Payload):

@@ -226,6 +226,7 @@ def _received(alert: Alert, settings: Settings) -> Event:
             cluster=cluster_of(alert, settings),
             startsAt=None if alert.starts_at is None else alert.starts_at.isoformat(),
             fingerprint=alert.fingerprint,
+            generatorURL=alert.generator_url or None,
         )
     )
 

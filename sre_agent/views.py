@@ -4,7 +4,9 @@
 the process: they pass `redaction`. The smaller nouns are redacted by whoever keeps them.
 """
 
+import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +20,8 @@ from sre_agent.store import Change, EventRow, Store
 from sre_agent.store.book import Decision, Page
 from sre_agent.store.history_rows import PastIncident
 from sre_agent.target import Target
+
+_ANALYSIS = EventType.ANALYSIS
 
 
 def target_json(target: Target | None) -> dict[str, Any] | None:
@@ -196,6 +200,31 @@ def detail_json(
     }
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Detail:
+    """One incident as it is read once for a page, a document and a story: events oldest first, past newest first."""
+
+    incident: Incident
+    events: tuple[EventRow, ...]
+    past: tuple[PastIncident, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """The document of GET /api/incidents/{id}."""
+        analyses = [each.payload.get("analysis_markdown") for each in self.events if each.event_type is _ANALYSIS]
+        return detail_json(self.incident, self.events, analyses[-1] if analyses else None, self.past)
+
+
+async def read_detail(store: Store, incident_id: int) -> Detail:
+    """Reads one incident. Raises UnknownIncident, Unreachable."""
+    return await detail_of(store, await store.book.find(incident_id))
+
+
+async def detail_of(store: Store, incident: Incident) -> Detail:
+    """What is kept about an incident. Raises Unreachable."""
+    events, past = await asyncio.gather(store.events(incident.id), store.history.similar(incident))
+    return Detail(incident=incident, events=tuple(events), past=tuple(past))
+
+
 def page_json(page: Page) -> dict[str, Any]:
     """GET /api/incidents: {incidents, next_cursor}."""
     return {"incidents": [incident_json(incident) for incident in page.incidents], "next_cursor": page.next_cursor}
@@ -242,11 +271,7 @@ def _planned_step_json(step: Step) -> dict[str, Any]:
 
 async def detail(store: Store, incident_id: int) -> dict[str, Any]:
     """Reads and shapes one incident. Raises UnknownIncident, Unreachable."""
-    incident = await store.book.find(incident_id)
-    events = await store.events(incident_id)
-    written = [event.payload.get("analysis_markdown") for event in events if event.event_type is EventType.ANALYSIS]
-    past = await store.history.similar(incident)
-    return detail_json(incident, events, written[-1] if written else None, past)
+    return (await read_detail(store, incident_id)).as_json()
 
 
 def moment_json(moment: datetime | None) -> str | None:

@@ -93,3 +93,9 @@ select id, incident_id, run_id, tool, action, target_key, value, near_limit, sta
   from actions
  where scope = %(scope)s and cluster = %(cluster)s and target_key = %(target_key)s and intended_at >= %(since)s
  order by intended_at desc, id desc;
+
+-- name: runs_by_runbook
+select runbook_id, status, count(*) as runs, max(finished_at) as last_run_at
+  from runs
+ where runbook_id is not null
+ group by runbook_id, status;

@@ -54,6 +54,7 @@ NOT_DECIDED_UPON = frozenset(
         "SRE_AGENT_EVIDENCE_BYTES",
         "SRE_AGENT_HIDE_EMAILS",
         "SRE_AGENT_INVESTIGATE",
+        "SRE_AGENT_LINKS",
         "SRE_AGENT_LISTEN",
         "SRE_AGENT_LLM_CA",
         "SRE_AGENT_LLM_CALLS_PER_RUN",
@@ -71,6 +72,7 @@ NOT_DECIDED_UPON = frozenset(
         "SRE_AGENT_RUNBOOKS_DIR",
         "SRE_AGENT_TLS_CERT",
         "SRE_AGENT_TLS_KEY",
+        "SRE_AGENT_VISITORS",
         "SRE_AGENT_WEBHOOK_USER",
     }
 )

@@ -15,12 +15,13 @@ from typing import Any, Literal
 
 from sre_agent import quantity
 from sre_agent.errors import BadInput
-from sre_agent.settings.kinds import Address, PolicyRule
+from sre_agent.settings.kinds import Address, Link, PolicyRule
 from sre_agent.settings.table import PREFIX, SETTINGS, Setting
 
 __all__ = [
     "SETTINGS",
     "Address",
+    "Link",
     "PolicyRule",
     "Setting",
     "SettingRow",
@@ -80,6 +81,8 @@ class Settings:
     webhook_token: str | None = field(repr=False)
     api_token: str | None = field(repr=False)
     viewer_token: str | None = field(repr=False)
+    visitors: bool
+    links: tuple[Link, ...]
     tls_cert: Path | None
     tls_key: Path | None
     concurrency: int

@@ -88,6 +88,30 @@ def _matching(pattern: str, allowed: str, mask: Callable[[str], str] | None = No
     return Kind(allowed=allowed, mask=mask, parse=lambda text: text if re.fullmatch(pattern, text) else _refuse())
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Link:
+    """A link to another system: its name, and a URL with places such as `{namespace}`."""
+
+    name: str
+    url: str
+
+    def __str__(self) -> str:
+        return f"{self.name}={self.url}"
+
+
+LINK_PLACES = ("alertname", "namespace", "pod", "container", "node", "workload", "from", "to")
+"""What a link's URL may hold in braces; `from` and `to` are milliseconds since 1970."""
+
+
+def _link(entry: str) -> Link:
+    name, _, url = entry.partition("=")
+    known = all(place in LINK_PLACES for place in re.findall(r"\{([^{}]*)\}", url))
+    parts = urlsplit(url)
+    if not name or parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc or not known:
+        _refuse(f"the entry {entry!r} is wrong")
+    return Link(name=name, url=url)
+
+
 def _list_of(entry: Callable[[str], Any], allowed: str) -> Kind:
     def parse(text: str) -> tuple[Any, ...]:
         entries = tuple(entry(part.strip()) for part in text.split(",") if part.strip())
@@ -180,6 +204,7 @@ ADDRESS = Kind(allowed="HOST:PORT, such as 127.0.0.1:8080 or [::]:8080", parse=_
 BASE_URL = Kind(allowed="an http:// or https:// URL without user and password", parse=_parse_base_url, mask=_mask_url)
 MODE = _choice("recommend", "auto")
 HELM = _choice("act", "recommend")
+LINKS = _list_of(_link, "a comma-separated list of NAME=URL; in the URL {" + "}, {".join(LINK_PLACES) + "}")
 PLANNER = _choice("scripted", "llm")
 EFFORT = _choice("minimal", "low", "medium", "high")
 MONEY = Kind(allowed="an amount such as 1.25", parse=_parse_money, write="{:g}".format)

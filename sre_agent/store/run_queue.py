@@ -138,6 +138,17 @@ class RunQueue:
         """Queues the live runs that no job stands for, where nobody touched them for so long."""
         return _count(await self.database.rows("queue_lost_runs", patience=patience))
 
+    async def counted_by_runbook(self) -> Mapping[str, Mapping[str, Any]]:
+        """How often each runbook ran, replays included: {results: {status: runs}, last_run_at}, by its id."""
+        counted: dict[str, dict[str, Any]] = {}
+        for row in await self.database.rows("runs_by_runbook"):
+            entry = counted.setdefault(row["runbook_id"], {"results": {}, "last_run_at": None})
+            entry["results"][row["status"]] = row["runs"]
+            latest = row["last_run_at"]
+            if latest is not None and (entry["last_run_at"] is None or latest > entry["last_run_at"]):
+                entry["last_run_at"] = latest
+        return counted
+
     async def state(self) -> QueueState:
         """The queue at a glance."""
         (row,) = await self.database.rows("queue_state")

@@ -19,6 +19,7 @@ from aiohttp import web
 from sre_agent.errors import BadInput
 from sre_agent.settings import Settings
 from sre_agent.web.errors import Refused
+from sre_agent.web.sessions import Session, begin, session_of
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 OWN_SITE = frozenset({"same-origin", "none"})
@@ -68,6 +69,8 @@ class Access:
     keys: tuple[tuple[bytes, Role], ...]
     loopback: bool
     closed: bool
+    visitors: bool = False
+    """Whether reading the pages and the API needs no credential."""
 
     @classmethod
     def of(cls, settings: Settings, *, loopback: bool, insecure: bool) -> "Access":
@@ -82,7 +85,7 @@ class Access:
                 f"{' and '.join(_TOKENS[role] for role in shared)} are the same: give each a token of its own, because "
                 "each opens something else"
             )
-        return cls(keys=keys, loopback=loopback, closed=not loopback and not insecure)
+        return cls(keys=keys, loopback=loopback, closed=not loopback and not insecure, visitors=settings.visitors)
 
     def guards(self, need: Need) -> bool:
         """Whether a credential was set for what this needs."""
@@ -104,9 +107,12 @@ class Access:
             elif not self.loopback and not self.guards(need):
                 yield f"{part} is open to everybody who can reach it: set {need.given_by}"
 
-    def admit(self, authorization: str | None, need: Need) -> None:
+    def admit(self, authorization: str | None, need: Need, *, session: Session | None = None) -> None:
         """Returns for who may; raises Refused with 401, or 403 for a known credential of another role."""
-        if need is Need.NOTHING or not (self.closed or self.guards(need)):
+        if self.opens_to_all(need):
+            return
+        if session is not None and authorization is None and need is not Need.DELIVER:
+            self._require(self.roles_of(session), need)
             return
         if not self.guards(need):
             raise _unknown(f"this part of the server is shut: set {need.given_by}", need)
@@ -116,8 +122,31 @@ class Access:
         roles = {role for key, role in self.keys if hmac.compare_digest(presented, key)}  # all, so that time is silent
         if not roles:
             raise _unknown(f"the credential is not the one that {need.given_by} says", need)
+        self._require(roles, need)
+
+    def opens_to_all(self, need: Need) -> bool:
+        """Whether nothing is asked of whoever needs this."""
+        if need is Need.NOTHING or (need is Need.READ and self.visitors):
+            return True
+        return not (self.closed or self.guards(need))
+
+    def _require(self, roles: set[Role], need: Need) -> None:
         if not roles & need.roles:
             raise Refused(403, f"a credential of the {' and '.join(sorted(roles))} does not open this: {need.given_by}")
+
+    def session(self, cookie: str | None) -> Session | None:
+        """The session of a browser's cookie, None where it has none that counts."""
+        return session_of(cookie, (key for key, role in self.keys if role in Need.READ.roles))
+
+    def roles_of(self, session: Session) -> set[Role]:
+        """What a session may."""
+        return {role for key, role in self.keys if key == session.key}
+
+    def sign_in(self, token: str) -> str | None:
+        """The cookie of a new session for a reader's or operator's token; None for anything else."""
+        presented = _digest("bearer", token.strip().encode(errors="surrogateescape"))
+        known = [key for key, role in self.keys if hmac.compare_digest(presented, key) and role in Need.READ.roles]
+        return begin(known[0]) if known else None
 
 
 def refuse_other_sites(request: web.Request, access: Access) -> None:

@@ -97,6 +97,8 @@ async def in_one_shape(request: web.Request, handler: Handler) -> web.StreamResp
         if refusal.status >= 500:
             log.warning("request.failed", method=request.method, path=request.path, error=str(error))
         return answer(refusal)
+    except web.HTTPRedirection:
+        raise  # no error: it leads on
     except web.HTTPException as error:
         return answer(_of_the_server(request, error))
     except Exception:  # a request's border: whatever is wrong with one, the server goes on

@@ -68,6 +68,8 @@ def test_an_empty_environment_gives_the_documented_defaults() -> None:
         webhook_token=None,
         api_token=None,
         viewer_token=None,
+        visitors=False,
+        links=(),
         tls_cert=None,
         tls_key=None,
         concurrency=4,

@@ -11,7 +11,7 @@ import pytest
 from sre_agent.errors import BadInput
 from sre_agent.settings import load
 from sre_agent.web.access import Access, Need, is_loopback
-from sre_agent.web.app import ROUTES
+from sre_agent.web.app import ROUTES, Route
 from tests.web.conftest import Serve
 from tests.web.servers import payload
 
@@ -47,17 +47,40 @@ OPENS = {
 
 @pytest.mark.parametrize("given", GIVEN)
 async def test_every_path_opens_to_its_roles_alone(serve: Serve, given: str) -> None:
+    routes = [route for route in ROUTES if not route.page]
+    found = await answers(serve, given, routes)
+    refused = 401 if given == "nothing" else 403
+    expected = {(route.method, route.path): given in OPENS[route.need] for route in routes}
+    assert {path: status not in {401, 403} for path, (status, _) in found.items()} == expected
+    assert {status for path, (status, _) in found.items() if not expected[path]} <= {refused}
+
+
+@pytest.mark.parametrize("given", GIVEN)
+async def test_every_page_opens_to_its_roles_alone_and_asks_others_to_sign_in(serve: Serve, given: str) -> None:
+    """A form is a session's: whatever a program presents with one, it is led to the sign-in, or refused."""
+    routes = [route for route in ROUTES if route.page and route.path != "/sign-in"]
+    for (method, path), (status, place) in (await answers(serve, given, routes)).items():
+        need = next(route.need for route in routes if (route.method, route.path) == (method, path))
+        if need is Need.NOTHING:
+            assert (status, place) == (303, "/"), path
+        elif given == "nothing" or (method == "POST" and given in OPENS[need]):
+            assert (status, place.partition("?")[0]) == (303, "/sign-in"), path
+        elif given in OPENS[need]:
+            assert status == (404 if "{id}" in path else 200), path
+        else:
+            assert status == 403, path
+
+
+async def answers(serve: Serve, given: str, routes: list[Route]) -> dict[tuple[str, str], tuple[int, str]]:
+    """The status and the place that each route leads to, with one credential."""
     headers = {} if GIVEN[given] is None else {"Authorization": str(GIVEN[given])}
     found = {}
     async with serve(loopback=False, **KEYS) as server:
-        for route in ROUTES:
-            path = route.path.replace("{id}", "1")
-            async with server.client.request(route.method, path, headers=headers) as response:
-                found[route.path] = response.status
-    refused = 401 if given == "nothing" else 403
-    expected = {route.path: given in OPENS[route.need] for route in ROUTES}
-    assert {path: status not in {401, 403} for path, status in found.items()} == expected
-    assert {status for path, status in found.items() if not expected[path]} <= {refused}
+        for route in routes:
+            path = route.path.replace("{id}", "1").replace("{name}", "app.css")
+            async with server.client.request(route.method, path, headers=headers, allow_redirects=False) as response:
+                found[route.method, route.path] = (response.status, response.headers.get("Location", ""))
+    return found
 
 
 BAD = [
@@ -218,11 +241,15 @@ OTHER_SITES = [
 
 
 @pytest.mark.parametrize("headers", OTHER_SITES, ids=str)
-@pytest.mark.parametrize("path", [route.path for route in ROUTES if route.method == "POST"])
-async def test_a_page_of_another_site_writes_nothing(serve: Serve, path: str, headers: dict[str, str]) -> None:
+@pytest.mark.parametrize("route", [route for route in ROUTES if route.method == "POST"], ids=lambda route: route.path)
+async def test_a_page_of_another_site_writes_nothing(serve: Serve, route: Route, headers: dict[str, str]) -> None:
     async with serve() as server:
-        answer = await server.post(path.replace("{id}", "1"), json.dumps(payload()), **headers)
-        assert (answer.status, answer.error["code"]) == (403, "forbidden")
+        answer = await server.post(route.path.replace("{id}", "1"), json.dumps(payload()), **headers)
+        assert answer.status == 403
+        if route.page:
+            assert "That is not allowed" in answer.body
+        else:
+            assert answer.error["code"] == "forbidden"
         assert (await server.get("/api/incidents", **headers)).status == 200
 
 

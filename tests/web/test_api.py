@@ -216,7 +216,7 @@ async def test_an_analysis_waits_for_its_run(server: Served) -> None:
     assert (answer.status, "is queued" in answer.error["message"]) == (409, True)
 
 
-@pytest.mark.parametrize(("path", "status"), [("/nothing", 404), ("/api/incidents/", 404), ("//", 404)])
+@pytest.mark.parametrize(("path", "status"), [("/nothing", 404), ("/api/incidents/", 404), ("/incident/", 404)])
 async def test_a_path_that_is_none_is_not_found(server: Served, path: str, status: int) -> None:
     assert (await server.get(path)).status == status
 

@@ -1,0 +1,203 @@
+"""The page of one incident: what its document says, arranged for a person who has ten seconds.
+
+Called by `pages`. Everything on it is of the one read that the API answers, and of the pattern facts of its past.
+"""
+
+import asyncio
+import re
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from aiohttp import web
+from markupsafe import Markup
+
+from sre_agent import markdown, views
+from sre_agent.analysis.facts import CaseFacts
+from sre_agent.analysis.patterns import patterns_of
+from sre_agent.incident import Incident
+from sre_agent.quantity import QuantityError, bytes_of
+from sre_agent.run import StepRecord, StepStatus
+from sre_agent.sentences import MARKS, answer, last_state, step_from_json
+from sre_agent.store.history_rows import PatternFacts
+from sre_agent.web.charts import occurrences, values
+from sre_agent.web.parameters import incident_id
+from sre_agent.web.rendering import page
+from sre_agent.web.site import site_of
+
+MOST_EVENTS = 1000
+"""Of a timeline; more are in the document."""
+
+_CITED = re.compile(r'href="#event-([0-9]{1,19})"')
+_HEADING = re.compile(r"<(/?)h([1-6])>")
+
+
+async def incident_page(
+    request: web.Request, *, code: int = 200, fault: str | None = None, refusal: str | None = None, reason: str = ""
+) -> web.Response:
+    store, identifier = site_of(request).service.store, incident_id(request)
+    found = await store.book.find(identifier)
+    seen, past, running = await asyncio.gather(
+        views.detail_of(store, found),
+        store.history.facts(found, as_of=datetime.now(UTC)),
+        store.history.run_under_way(identifier),
+    )
+    document = seen.as_json()
+    left_out = max(0, len(document["events"]) - MOST_EVENTS)
+    document["events"] = document["events"][left_out:]
+    outcome, mark = _outcome(document)
+    written = [event for event in document["events"] if event["event_type"] == "analysis"]
+    here = {event["id"] for event in document["events"]}
+    analyses = [_analysis(event, here) for event in reversed(written)]
+    steps = _steps(document)
+    case = CaseFacts(incident=seen.incident, events=seen.events, past=past)
+    return page(
+        request,
+        "incident.html",
+        code=code,
+        document=document,
+        answer=answer(document),
+        outcome=outcome,
+        mark=mark,
+        running=running,
+        changes=[
+            {
+                "done": step.status is StepStatus.DONE,
+                "target": step.step,
+                "diff": step.result["diff"],
+                "notes": step.result.get("notes") or (),
+                "kubectl": step.result.get("kubectl"),
+            }
+            for step in steps
+            if step.result and "diff" in step.result
+        ],
+        reasons=[
+            {
+                "rule": judgement.rule,
+                "reason": judgement.reason,
+                "allowed_by": judgement.allowed_by,
+                "retry_at": judgement.retry_at,
+                "by_hand": judgement.by_hand,
+            }
+            for step in steps
+            for judgement in step.judgements
+            if judgement.verdict.name != "ALLOW"
+        ],
+        where=[
+            (name, document["incident"][name])
+            for name in ("cluster", "namespace", "workload", "pod", "container", "node")
+            if document["incident"][name]
+        ],
+        links=[*_links(request, seen.incident), *_sources(document)],
+        analysis=analyses[0] if analyses else None,
+        older_analyses=analyses[1:],
+        patterns=[html_of(pattern.sentence, here) for pattern in patterns_of(case)],
+        charts=_charts(past, [seen.incident.created_at, *(entry.created_at for entry in seen.past)]),
+        times=past.occurrences,
+        first_at=past.first.at,
+        left_out=left_out,
+        fault=fault,
+        refusal=refusal,
+        reason=reason,
+    )
+
+
+def _steps(document: Mapping[str, Any]) -> list[StepRecord]:
+    """The steps of the newest run; one that somebody tampered with is left out, and its event shows it as it is."""
+    read = []
+    for step in last_state(document).get("rb_steps", ()):
+        try:
+            read.append(step_from_json(step))
+        except (KeyError, TypeError, ValueError):
+            continue
+    return read
+
+
+def _outcome(document: Mapping[str, Any]) -> tuple[str, str]:
+    """How the incident's answer looks: the class of its colour, and the mark that says the same without it."""
+    names = {"action_taken": "taken", "action_recommended": "recommended", "action_error": "error"}
+    for key, mark, _ in (MARKS[2], MARKS[0], MARKS[1]):
+        if document["incident"][key]:
+            return names[key], mark
+    refused = any(step.get("status") == "refused" for step in last_state(document).get("rb_steps", ()))
+    return ("refused", "✗") if refused else ("none", "–")
+
+
+def _analysis(event: Mapping[str, Any], here: Collection[int]) -> dict[str, Any]:
+    payload = event["payload"]
+    sections = payload.get("sections") or {}
+    by_model = [title for title, by in sections.items() if by != "composed"]
+    if not by_model:
+        by = "by code, from the stored facts"
+    elif len(by_model) == len(sections):
+        by = f"by {payload.get('model')}, checked against the stored facts"
+    else:
+        by = f"by {payload.get('model')} and checked: {', '.join(by_model)}; the rest by code, from the stored facts"
+    return {
+        "ts": event["ts"],
+        "regenerated": bool(payload.get("regenerated")),
+        "by": by,
+        "why": payload.get("why"),
+        "html": html_of(str(payload.get("analysis_markdown") or ""), here),
+    }
+
+
+def html_of(text: str, here: Collection[int] = ()) -> Markup:
+    """Markdown as HTML, its headings below the section's; `markdown` is what makes it safe.
+
+    A citation of an event that is not `here` leads to the page of its incident.
+    """
+    html = markdown.to_html(text)
+    html = _CITED.sub(lambda found: found[0] if int(found[1]) in here else f'href="/event/{found[1]}"', html)
+    down = 3 - min((int(level) for _, level in _HEADING.findall(html)), default=3)
+    html = _HEADING.sub(lambda found: f"<{found[1]}h{min(6, int(found[2]) + down)}>", html)
+    return Markup(html)  # noqa: S704
+
+
+def _sources(document: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Where the newest alert came from, as it says itself: by http(s) alone."""
+    said = [event["payload"] for event in document["events"] if event["event_type"] == "webhook_received"]
+    url = (said[-1].get("generatorURL") if said else None) or ""
+    return [{"name": "Source of the alert", "url": url}] if _is_web_address(url) else []
+
+
+def _is_web_address(url: str) -> bool:
+    """Whether a browser may be led there: http(s), a host, and no name in front of it that looks like one."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and "@" not in parts.netloc
+
+
+def _links(request: web.Request, incident: Incident) -> list[dict[str, str]]:
+    """The settings' links with this incident's names."""
+    around = timedelta(hours=1)
+    begin, end = incident.created_at - around, (incident.resolved_at or incident.updated_at) + around
+    places = {
+        "alertname": incident.alertname,
+        "namespace": incident.namespace,
+        "pod": incident.pod,
+        "container": incident.container,
+        "node": incident.node,
+        "workload": (incident.workload or "").rpartition("/")[2],
+        "from": str(int(begin.timestamp() * 1000)),
+        "to": str(int(end.timestamp() * 1000)),
+    }
+    filled = {name: quote(value or "", safe="") for name, value in places.items()}
+    return [{"name": link.name, "url": link.url.format_map(filled)} for link in site_of(request).service.settings.links]
+
+
+def _charts(past: PatternFacts, moments: Sequence[datetime]) -> list[dict[str, Any]]:
+    limits = []
+    for found in past.limits:
+        try:
+            limits.append((found.at, bytes_of(found.value), found.value))
+        except QuantityError:
+            continue
+    drawn = (
+        (values(limits), "Memory limit found at each incident"),
+        (occurrences(moments), "Similar incidents per week, this one included (the newest 50)"),
+    )
+    return [{"svg": svg, "caption": caption} for svg, caption in drawn if svg is not None]
