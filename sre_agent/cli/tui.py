@@ -38,6 +38,7 @@ def tui(
     Keys stand in the last line, ? shows all of them. NO_COLOR is honoured.
     """
     import asyncio
+    import signal
     import sys
 
     from sre_agent.cli.output import load_settings
@@ -48,6 +49,9 @@ def tui(
     if token_file is not None and url is None:
         raise BadInput("--token-file goes with --url: a database needs no API token")
     settings = load_settings(usual_level="ERROR")
+    signal.signal(
+        signal.SIGHUP, signal.SIG_DFL
+    )  # under nohup, too, it ends with its terminal instead of reading nothing
     return asyncio.run(_browse(settings, incident_id, url, token_file, theme))
 
 

@@ -4,6 +4,7 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -26,6 +27,7 @@ class Terminal:
         self._command = [sys.executable, "-m", "sre_agent", "tui", *arguments]
         self._environment = {**os.environ, "TERM": "xterm-256color", **environment}
         self._size = size
+        self._closed = False
         self.drawn = ""
 
     def __enter__(self) -> Self:
@@ -33,7 +35,12 @@ class Terminal:
         columns, lines = self._size
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
         self.process = subprocess.Popen(
-            self._command, env=self._environment, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+            self._command,
+            env=self._environment,
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            preexec_fn=lambda: _at_a_terminal(theirs),
         )
         os.close(theirs)
         return self
@@ -44,7 +51,13 @@ class Terminal:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+        if not self._closed:
+            os.close(self._own)
+
+    def close(self) -> None:
+        """The terminal goes away, as when a connection breaks."""
         os.close(self._own)
+        self._closed = True
 
     def until(self, words: str) -> None:
         """Reads until something was drawn."""
@@ -97,3 +110,9 @@ class Terminal:
         except OSError:  # it has ended
             return False
         return True
+
+
+def _at_a_terminal(theirs: int) -> None:
+    """As under nohup: hangups are ignored."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    os.login_tty(theirs)

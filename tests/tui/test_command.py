@@ -92,6 +92,13 @@ def test_it_opens_an_incident_copies_to_the_terminals_clipboard_and_leaves_the_s
     assert "\x1b[?1049l" in terminal.drawn
 
 
+def test_it_ends_with_its_terminal(played_database: str) -> None:
+    with Terminal(size=SMALL, DATABASE_URL=played_database) as terminal:
+        terminal.until("● live")
+        terminal.close()
+        assert terminal.process.wait(30) != 0
+
+
 @pytest.mark.slow
 def test_a_key_is_answered_at_once_at_ten_thousand_incidents_and_memory_stays_small(
     filled: str, figure: Callable[[str], None]
