@@ -60,7 +60,7 @@ async def test_every_answer_of_every_path_is_what_it_says(played_server: Served)
     server, told = played_server, set()
 
     async def call(
-        path: str, method: str, *, identifier: int = 1, body: str = "", query: str = "", **headers: str
+        path: str, method: str, *, identifier: int | str = 1, body: str = "", query: str = "", **headers: str
     ) -> None:
         address = path.replace("{id}", str(identifier)) + query
         async with server.client.request(method.upper(), address, data=body.encode(), headers=headers) as response:
@@ -83,6 +83,7 @@ async def test_every_answer_of_every_path_is_what_it_says(played_server: Served)
     await call("/api/incidents/{id}/regenerate-analysis", "post")
     await call("/api/incidents/{id}/suppress", "post")
     await call("/api/incidents/{id}", "get", identifier=99)
+    await call("/api/runbooks/{id}", "get", identifier="RB_OOM")
     assert {(path, method) for path, method, status in told if status == 200} == set(OPERATIONS)
     assert {status for _, _, status in told} >= {200, 400, 403, 404, 409}
 
