@@ -28,6 +28,10 @@ class Glance(Generic[Read]):
         self._reading = asyncio.Lock()
         self._kept: tuple[float, Read] | None = None
 
+    def forget(self) -> None:
+        """Something was changed here: whoever looks next sees it."""
+        self._kept = None
+
     async def read(self) -> Read:
         """The reading, made anew where it is too old. Raises what reading raises; then nothing is kept."""
         async with self._reading:

@@ -162,6 +162,7 @@ async def pause(request: web.Request) -> web.StreamResponse:
         await brakes.resume(by=BY, now=_now())
     else:
         raise Refused(400, "the form says neither pause nor resume")
+    site_of(request).head.forget()
     return see_other("/status")
 
 

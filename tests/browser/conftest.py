@@ -41,11 +41,10 @@ def chromium() -> str:
     if named is None:
         found = next((path for path in map(shutil.which, NAMES) if path), None)
     if found is None:
+        missing = f"SRE_AGENT_TEST_BROWSER is {named}" if named else f"none of {', '.join(NAMES)} is on PATH"
         pytest.fail(
-            f"there is no {named}"
-            if named
-            else f"the tests of the pages need Chromium: none of {', '.join(NAMES)} is "
-            "on PATH. On Debian: apt install chromium; or name it in SRE_AGENT_TEST_BROWSER",
+            f"the tests of the pages need Chromium, and {missing}. On Debian: apt install chromium; a browser that is "
+            "elsewhere is named by SRE_AGENT_TEST_BROWSER",
             pytrace=False,
         )
     return found

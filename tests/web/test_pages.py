@@ -395,8 +395,10 @@ async def test_a_person_s_word_is_kept_with_its_reason(server: Served) -> None:
 
 
 async def test_pause_and_resume(server: Served) -> None:
+    assert (await page_of(server, "/")).all("p", class_="notice") == []
     assert (await server.post("/status/pause", "what=pause&reason=maintenance")).status == 200
     assert (await server.get("/api/status")).body["held"] is True
+    assert "Changes are held back" in (await page_of(server, "/")).one("p", class_="notice").text
     assert (await server.post("/status/pause", "what=resume")).status == 200
     assert (await server.get("/api/status")).body["held"] is False
     assert (await server.post("/status/pause", "what=else")).status == 400

@@ -127,8 +127,8 @@ async def test_a_viewer_s_page_offers_nothing_that_is_refused(started: Served) -
     full = Element.of((await operator.ask("GET", "/incident/1")).body)
     assert [form["action"] for form in full.all("form", method="post")] == [
         "/sign-out",
-        "/incident/1/regenerate-analysis",
         "/incident/1/decide",
+        "/incident/1/regenerate-analysis",
     ]
 
 
