@@ -190,7 +190,7 @@ def test_nothing_of_a_hostile_answer_stands_in_the_analysis(incident: Incident) 
         pytest.param("lorem ipsum dolor " * 50, "refused", id="nonsense"),
         pytest.param("{}", "refused", id="JSON"),
         pytest.param("## Summary\n\n" * 7, "refused", id="headings alone"),
-        pytest.param("x" * 300_000, "refused", id="endless"),
+        pytest.param("x" * 300_000, "at most 100000 are read", id="endless"),
         pytest.param("## Summary\n" + "- `a" * 9_000, "refused", id="a long section"),
         pytest.param("", "refused", id="empty"),
         pytest.param("<think>" + "hm " * 100, "refused", id="thoughts without an end"),
@@ -225,7 +225,7 @@ def test_a_server_that_is_away_is_waited_for_no_longer_than_allowed(incident: In
     assert event["why"]
     with scripted(incident.answer, seconds=30.0) as slow:
         _, event = written(incident, slow, SRE_AGENT_LLM_TIME_PER_RUN="1s")
-    assert "did not answer within" in event["why"]
+    assert "did not answer" in event["why"]
 
 
 def test_a_budget_that_is_used_up_is_the_reason(incident: Incident) -> None:
