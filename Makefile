@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test test-cluster test-kind test-browser test-soak check bench lock
+.PHONY: help venv demo test test-cluster test-kind test-browser test-soak check bench record lock
 
 BIN := .venv/bin
 PYTHONS := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
@@ -42,6 +42,10 @@ check: .venv/installed ## Check style, types, imports and the shipped runbooks
 	@echo "mypy" && $(BIN)/mypy --no-error-summary
 	@echo "imports" && $(BIN)/lint-imports --no-logo
 	@echo "runbooks" && $(BIN)/sre-agent lint runbooks
+
+record: .venv/installed ## Record the exchanges with a real model anew, at OPENAI_BASE_URL (see docs/language-model.md)
+	@rm -rf tests/recorded/cassettes
+	@$(BIN)/python -m pytest -q tests/recorded --record-mode=once
 
 bench: .venv/installed ## Print the table of measured times
 	@$(BIN)/python benchmarks/bench.py

@@ -38,9 +38,11 @@ def tui(
     Keys stand in the last line, ? shows all of them. NO_COLOR is honoured.
     """
     import asyncio
+    import os
     import signal
     import sys
 
+    from sre_agent import log
     from sre_agent.cli.output import load_settings
     from sre_agent.errors import BadInput
 
@@ -49,24 +51,21 @@ def tui(
     if token_file is not None and url is None:
         raise BadInput("--token-file goes with --url: a database needs no API token")
     settings = load_settings(usual_level="ERROR")
-    signal.signal(
-        signal.SIGHUP, signal.SIG_DFL
-    )  # under nohup, too, it ends with its terminal instead of reading nothing
-    return asyncio.run(_browse(settings, incident_id, url, token_file, theme))
+    # Under nohup, too, it ends with its terminal instead of reading nothing for ever.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    with Path(os.devnull).open("w") as nowhere:
+        log.configure("ERROR", json_lines=False, stream=nowhere)  # the screen is not to be written over
+        return asyncio.run(_browse(settings, incident_id, url, token_file, theme))
 
 
 async def _browse(
     settings: "Settings", incident_id: int | None, url: str | None, token_file: Path | None, theme: str | None
 ) -> int:
-    import io
-
-    from sre_agent import log
     from sre_agent.cli.serving import now
     from sre_agent.tui.app import OnCall, theme_named
 
     named = theme_named(theme)
     async with _source(settings, url, token_file) as source:
-        log.configure("ERROR", json_lines=False, stream=io.StringIO())  # the screen is not to be written over
         app = OnCall(source, clock=now, theme=named, incident_id=incident_id)
         await app.run_async()
         return app.return_code or 0

@@ -83,6 +83,11 @@ class Store:
         async with open_pool(conninfo, max_size=max_size) as pool:
             yield cls(pool, place(conninfo), conninfo)
 
+    async def mend(self) -> None:
+        """Replaces the connections that a restart of the server broke, so that nobody's next question meets one."""
+        with reaching(self._server):
+            await self._pool.check()
+
     async def receive(self, new: NewIncident, received: Event, *, now: datetime, cooldown: timedelta) -> Receipt:
         """Takes a firing alert in: opens an incident, joins the open one, or only notes it; queues a run if due.
 

@@ -82,6 +82,7 @@ class DatabaseSource:
         changes = self._store.changes
         with changes.listening():
             async with changes.announced() as batches:
+                await self._store.mend()
                 tell(None)  # what came before somebody listened
                 async for event_ids in batches:
                     tell([views.change_json(change) for change in await changes.of_events(event_ids)])
