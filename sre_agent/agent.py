@@ -106,7 +106,7 @@ async def open_agent(settings: Settings, *, runbooks: Runbooks) -> AsyncIterator
 @asynccontextmanager
 async def _open_minds(settings: Settings, store: Store) -> AsyncIterator[Minds]:
     """The language model, where one is set up and wanted. Raises BadInput for a prompt that cannot be used."""
-    if not asks_model(settings):
+    if not settings.asks_model:
         yield Minds(planner=ScriptedPlanner())
         return
     from sre_agent.analysis.model_author import ModelAuthor
@@ -131,11 +131,6 @@ async def open_desk(settings: Settings) -> AsyncIterator[tuple[Store, Author]]:
     """The store, and who writes analyses: for whoever runs nothing. Raises Unreachable, BadInput for a prompt."""
     async with open_store(settings) as store, _open_minds(settings, store) as minds:
         yield store, minds.author
-
-
-def asks_model(settings: Settings) -> bool:
-    """Whether a language model is asked: where one is set up, unless the settings say `scripted`."""
-    return settings.asks_model
 
 
 @asynccontextmanager
@@ -222,7 +217,7 @@ def check_settings(settings: Settings) -> None:
             "the planner is llm (--planner, SRE_AGENT_PLANNER), but there is no model: set OPENAI_API_KEY, or "
             "OPENAI_BASE_URL for a server that needs no key"
         )
-    if asks_model(settings):
+    if settings.asks_model:
         from sre_agent.llm.prompts import load_prompts
 
         load_prompts(settings.prompts_dir)

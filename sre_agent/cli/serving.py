@@ -134,13 +134,12 @@ async def _until_it_answers(cluster: "LiveCluster") -> None:
 
 async def missing_for_runs(settings: "Settings", cluster: OpenedCluster) -> list[str]:
     """What would make runs do more."""
-    from sre_agent import agent
 
     fault = await cluster.fault()
     missing = [] if fault is None else [fault]
     if not settings.has_model:
         missing.append("without OPENAI_API_KEY the planner is the scripted one, and analyses are composed")
-    if settings.investigate and not agent.asks_model(settings):
+    if settings.investigate and not settings.asks_model:
         missing.append("SRE_AGENT_INVESTIGATE is on, but no model is asked: alerts without a runbook are only kept")
     if settings.cluster_name is None:
         missing.append("without CLUSTER_NAME nothing is changed for alerts with a label `cluster`")
