@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test test-cluster test-kind test-browser test-soak check bench record lock
+.PHONY: help venv demo test test-cluster test-kind test-browser test-soak check record bench lock
 
 BIN := .venv/bin
 PYTHONS := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
