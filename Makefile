@@ -8,7 +8,7 @@ BIN := .venv/bin
 PYTHONS := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
 WORKERS ?= 2
 PIP := $(BIN)/python -m pip --quiet --no-input --disable-pip-version-check
-REPLAY := env -u DATABASE_URL -u AGENT_MODE -u OPENAI_API_KEY -u CLUSTER_NAME $(BIN)/sre-agent replay examples/*/
+REPLAY := env -u DATABASE_URL -u AGENT_MODE -u OPENAI_API_KEY -u OPENAI_BASE_URL -u CLUSTER_NAME $(BIN)/sre-agent replay examples/*/
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20

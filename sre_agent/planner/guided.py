@@ -113,12 +113,18 @@ class GuidedPlanner:
                 target=json.dumps(redact(bound), ensure_ascii=False),
                 alert=self._fenced("alert", alert, MOST_ALERT),
                 earlier="\n".join(self._result(record) for record in context.earlier) or "none",
-                runbook=self._fenced(context.runbook.id, context.runbook.prose, MOST_PROSE),
+                runbook=self._background(context),
             ),
             tools=(ToolSpec(name=tool.name, description=tool.summary, parameters=schema_for(tool, bound)),),
             must_call=tool.name,
             max_tokens=MOST_TOKENS,
         )
+
+    def _background(self, context: ToolContext) -> str:
+        """The runbook's prose at the first step; behind it the results of the steps tell more, and cost less."""
+        if context.earlier:
+            return context.runbook.id
+        return self._fenced(context.runbook.id, context.runbook.prose, MOST_PROSE)
 
     def _result(self, record: StepRecord) -> str:
         """What an earlier step came to: a skipped one has nothing to tell."""
