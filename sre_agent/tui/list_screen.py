@@ -205,9 +205,10 @@ class ListScreen(IncidentScreen):
         table, empty = self.query_one(IncidentTable), self.query_one("#empty", Static)
         table.show(self._listing, from_the_top=from_the_top)
         nothing = not self._listing.rows
-        empty.display, table.display = nothing, not nothing
-        if self.focused is None:  # what is hidden loses the focus
-            table.focus()
+        empty.display = nothing
+        table.set_class(
+            nothing, "-empty"
+        )  # hidden it would lose the focus, and the next key would be text for the search
         if nothing:
             unasked = self._filters == IncidentFilters(origin=self._filters.origin)
             empty.update(

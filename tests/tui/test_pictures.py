@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import pytest
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
-from textual.widgets import Input
+from textual.widgets import Footer, Input
 
 from sre_agent.tui.app import OnCall
 from sre_agent.tui.database import DatabaseSource
-from tests.tui.browsing import LARGE, NOW, SMALL, seen
+from tests.tui.browsing import LARGE, NOW, SMALL, seen, until
 
 
 class Picture(SingleFileSnapshotExtension):
@@ -69,5 +69,7 @@ async def test_it_looks_as_it_did(
             await seen(pilot, words)
         for field in app.screen.query(Input):
             field.cursor_blink = False
+        if app.screen.query(Footer):
+            await until(pilot, lambda: len(app.screen.query("FooterKey")) > 0)
         await pilot.pause(0.2)
         assert app.export_screenshot(simplify=True) == snapshot(extension_class=Picture)
