@@ -119,7 +119,7 @@ def test_the_status_tells_the_model_and_what_it_was_asked_today(
         "cost_per_day": 5.0,
     }
     monkeypatch.setenv("SRE_AGENT_PLANNER", "scripted")
-    assert "none is asked: scripted; 3 calls today" in told(capsys, "status")
+    assert "none is asked: scripted; 4 calls today" in told(capsys, "status")
     assert document(capsys, "status")["llm"]["model"] is None
 
 
