@@ -23,13 +23,10 @@ from sre_agent.run import StepRecord, ToolCall
 from sre_agent.runbook import Step
 from sre_agent.tools.registry import TOOLS
 from sre_agent.tools.types import Tool, ToolContext
-from sre_agent.tools.validate import Rejected, arguments_for, validate
+from sre_agent.tools.validate import Rejected, arguments_for, arguments_of, validate
 
 MOST_TOKENS = 1000
 """Of an answer: a call is short, and a model may think a little before it."""
-
-MOST_ARGUMENTS = 4_000
-"""Characters of arguments that are looked at."""
 
 MOST_ALERT = 2_048
 """Bytes of the alert's labels and annotations."""
@@ -173,23 +170,9 @@ def _judged(exchange: Exchange, step: Step, context: ToolContext) -> ToolCall | 
     if len(calls) > 1:
         return f"{len(calls)} tools were called; {step.tool} must be called once, and nothing else"
     (said,) = calls
-    if len(said.arguments) > MOST_ARGUMENTS:
-        return f"the arguments have {len(said.arguments)} characters; at most {MOST_ARGUMENTS} are looked at"
-    try:
-        arguments = json.loads(said.arguments or "{}", object_pairs_hook=_once)
-        json.dumps(arguments, ensure_ascii=False).encode()
-    except (ValueError, RecursionError) as error:
-        return cut(f"the arguments are no JSON: {error}", MOST_RESULT)
-    if not isinstance(arguments, dict):
-        return "the arguments are no JSON object"
+    arguments = arguments_of(said.arguments)
+    if isinstance(arguments, Rejected):
+        return cut(arguments.reason, MOST_RESULT)
     call = ToolCall(tool=said.name, arguments=arguments)
     checked = validate(call, step=step, target=context.target, tools=TOOLS)
     return cut(checked.reason, MOST_RESULT) if isinstance(checked, Rejected) else call
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object whose keys are all there once. Raises ValueError."""
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise ValueError("a key is there twice")
-    return members

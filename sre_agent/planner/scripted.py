@@ -14,6 +14,6 @@ class ScriptedPlanner:
 
     name = "scripted"
 
-    async def propose(self, step: Step, context: ToolContext, allowance: Allowance) -> Proposal:  # noqa: ARG002
+    async def propose(self, step: Step, context: ToolContext, allowance: Allowance) -> Proposal:  # noqa: ARG002 - it asks nobody
         tool = TOOLS[step.tool]
         return Proposal(call=ToolCall(tool=tool.name, arguments=arguments_for(tool, context.target)))

@@ -152,7 +152,7 @@ def html_of(text: str, here: Collection[int] = ()) -> Markup:
     html = _CITED.sub(lambda found: found[0] if int(found[1]) in here else f'href="/event/{found[1]}"', html)
     down = 3 - min((int(level) for _, level in _HEADING.findall(html)), default=3)
     html = _HEADING.sub(lambda found: f"<{found[1]}h{min(6, int(found[2]) + down)}>", html)
-    return Markup(html)  # noqa: S704
+    return Markup(html)  # noqa: S704 - `markdown` escaped it
 
 
 def _sources(document: Mapping[str, Any]) -> list[dict[str, str]]:
