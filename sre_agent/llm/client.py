@@ -150,6 +150,7 @@ class OpenAIModel:
         """The answer, or why there is none: also where an error was foreseen by nobody."""
         found: Understood | _Failure | None = None
         with Border("llm.crashed", model=self.name) as border:
+            await asyncio.to_thread(_load)
             found = await self._asked(question, until)
         return found if found is not None else _Failure(error=f"asking it failed: {border.error}", worked=True)
 
@@ -266,6 +267,11 @@ def _cut(text: str) -> str:
     """Foreign words for a log line: redacted, on one line, not too many."""
     line = " ".join(redact_text(text[: MOST_SAID * 10]).split())
     return line if len(line) <= MOST_SAID else f"{line[:MOST_SAID]}…"
+
+
+def _load() -> None:
+    """Imports what asking needs: most of half a second at the first question, which the event loop has no time for."""
+    import openai  # noqa: F401 - `sys.modules` keeps it
 
 
 def _trust(path: Path) -> ssl.SSLContext:
