@@ -26,7 +26,7 @@ test: .venv/installed ## Run all tests, with the coverage that each part must ha
 
 test-cluster: .venv/installed ## Run the cluster tests on a real control plane, built if missing
 	@$(BIN)/python -m tests.control_plane.build
-	@$(BIN)/python -m pytest -q -m cluster
+	@$(BIN)/python -m pytest -q -m 'cluster and not soak'
 
 test-kind: .venv/installed ## Run the cluster tests on a kind cluster (needs Docker)
 	@$(BIN)/python -m tests.control_plane.kind $(MAKE) --no-print-directory test-cluster
@@ -34,7 +34,8 @@ test-kind: .venv/installed ## Run the cluster tests on a kind cluster (needs Doc
 test-browser: .venv/installed ## Run the tests of the pages in a real headless Chromium
 	@$(BIN)/python -m pytest -q -m browser
 
-test-soak: .venv/installed ## Run the long forms of the tests in which processes die (about an hour)
+test-soak: .venv/installed ## Run the long forms of the tests in which processes die (about two hours)
+	@$(BIN)/python -m tests.control_plane.build
 	@$(BIN)/python -m pytest -q -m soak
 
 check: .venv/installed ## Check style, types, imports and the shipped runbooks

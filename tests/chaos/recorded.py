@@ -1,7 +1,8 @@
 """`sre-agent` on a recorded cluster of many killed workloads. What it asks the cluster to change is a line in a file.
 
 Run as `python -m tests.chaos.recorded WRITES serve|worker …`; WRITES is the file. CHAOS_HURRIED shortens the times
-after which a silent worker counts as dead and a request that nobody answered for as never sent.
+after which a silent worker counts as dead and a request that nobody answered for as never sent; CHAOS_WORKLOADS says
+how many workloads there are.
 """
 
 import asyncio
@@ -27,7 +28,7 @@ from tests.live.victim import hurry
 from tests.web.servers import until
 
 PROGRAM = ("-m", "tests.chaos.recorded")
-WORKLOADS = 12
+WORKLOADS = int(os.environ.get("CHAOS_WORKLOADS", "12"))
 LINGER_SECONDS = 0.3
 """How long each request takes, so that a process can end in the middle of one; CHAOS_LINGER says otherwise."""
 

@@ -20,7 +20,7 @@ BODIES = 10
 PASSED = 4
 """So many bodies pass the point before one of them meets the death there."""
 
-ROUNDS = [1, pytest.param(100, marks=[pytest.mark.soak, pytest.mark.timeout(1800)])]
+ROUNDS = [1, pytest.param(100, marks=[pytest.mark.soak, pytest.mark.timeout(3600)])]
 
 
 @pytest.fixture

@@ -83,6 +83,7 @@ async def ended(database: str) -> tuple[str, int, int]:
             await asyncio.sleep(0.1)
 
 
+@pytest.mark.parametrize("life", [1, *(pytest.param(n, marks=pytest.mark.soak) for n in range(2, 21))])
 @pytest.mark.parametrize(("point", "times"), POINTS)
 async def test_a_run_whose_worker_is_killed_ends_once_and_writes_once(
     bare_plane: ControlPlane,
@@ -92,6 +93,7 @@ async def test_a_run_whose_worker_is_killed_ends_once_and_writes_once(
     tally: Callable[[str], None],
     point: str,
     times: int,
+    life: int,
 ) -> None:
     monkeypatch.setenv("KUBECONFIG", str(bare_plane.kubeconfig()))
     scene.write_scene(bare_plane.api)
