@@ -1,7 +1,7 @@
 """Sends a judged change to the cluster: dry run, write, Kubernetes Event. One request per write, never repeated.
 
-Called by the executor after the intent is committed. Protects the rule that what happened is always known: done,
-failed (nothing changed) or unknown, after looking it up.
+Called by `remediation` after the intent is committed, by `resumption` for what was cut off. Protects the rule that
+what happened is always known: done, failed (nothing changed) or unknown, after looking it up.
 """
 
 from collections.abc import Sequence

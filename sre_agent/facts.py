@@ -1,6 +1,6 @@
 """What the guards may look at: read from cluster and store once, right before a write, and again after a conflict.
 
-Called by the executor. A fact that could not be read is None, or says so, and the guard that needs it says no.
+Called by `remediation`. A fact that could not be read is None, or says so, and the guard that needs it says no.
 """
 
 import asyncio

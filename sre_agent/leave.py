@@ -1,8 +1,8 @@
 """The leave to send: asked between the commit of an intent and each request that changes the cluster.
 
-Made by the executor, asked by `execution` and `draining`. Protects two rules: nothing is sent later than a moment after
-a pause began or the stop switch was thrown, also between two steps and in the middle of a drain; and a process that was
-stopped for longer than others wait for it sends nothing when it wakes up.
+Made by `remediation`, asked by `execution` and `draining`. Protects two rules: nothing is sent later than a moment
+after a pause began or the stop switch was thrown, also between two steps and in the middle of a drain; and a process
+that was stopped for longer than others wait for it sends nothing when it wakes up.
 """
 
 from collections.abc import Awaitable, Callable

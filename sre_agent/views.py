@@ -1,7 +1,7 @@
 """The JSON nouns that every front end shows: command line, API, pages and TUI read the same shapes.
 
-`detail` is the one read behind an incident's page, document and story. `run_json` and `skipped_json` are what leaves
-the process: they pass `redaction`. The smaller nouns are redacted by whoever keeps them.
+`detail` is the one read behind an incident's page, document and story. `run_json`, `skipped_json` and `runbook_json`
+are what leaves the process: they pass `redaction`. The smaller nouns are redacted by whoever keeps them.
 """
 
 import asyncio

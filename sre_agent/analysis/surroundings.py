@@ -1,6 +1,6 @@
 """What a run saw around its target that later incidents are compared with: node, last deploy, value found.
 
-Called by the executor: purely on the evidence of its remediations, and with one read where none of them looked.
+Called by `remediation`, purely on its evidence; by the executor, with one read, where no remediation looked.
 """
 
 from sre_agent.cluster.port import FIELD_MANAGER, Cluster, ClusterError, Resource

@@ -22,7 +22,7 @@ def doctor(
     context: Annotated[str | None, typer.Option(help="The kubeconfig's context.", metavar="NAME")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> int:
-    """Check runbooks, database, schema, cluster, own rights, clocks and LLM; one line each.
+    """Check runbooks, database, schema, clocks, cluster, own rights, Alertmanager and LLM; one line each.
 
     ✓ is as it should be, ! works but not all of it, ✗ is needed and missing: then the exit code is 3. Nothing is
     changed.

@@ -1,8 +1,8 @@
 """A cluster made of what a recorder kept: the same questions get the same answers, in the same order.
 
-Used by `replay_incident`. Protects one rule: what nobody looked at then is unknown, not absent. Such a question is
-refused as Unavailable, so that a step fails or a guard says no; it is never answered with an empty list. The kinds
-in ABSENT_UNASKED alone are absent.
+Used by `kept_evidence` and `recorder`. Protects one rule: what nobody looked at then is unknown, not absent. Such a
+question is refused as Unavailable, so that a step fails or a guard says no; it is never answered with an empty list.
+The kinds in ABSENT_UNASKED alone are absent.
 """
 
 from collections import defaultdict, deque

@@ -1,7 +1,7 @@
 """What works, what is missing, and what to do: the checks behind `sre-agent doctor`.
 
-Called by the command; a live run asks for the clock before it acts. Protects three rules: a check changes nothing that
-it looks at, no check outlives its time, and whatever it finds, a secret is not part of it.
+Called by the command and the status page; a live run asks for the clock before it acts. Protects three rules: a check
+changes nothing that it looks at, no check outlives its time, and whatever it finds, a secret is not part of it.
 """
 
 import asyncio
@@ -24,11 +24,15 @@ CHECK_SECONDS = 60.0
 
 
 async def examine(
-    settings: Settings, *, context: str | None = None, seconds: float = CHECK_SECONDS
+    settings: Settings,
+    *,
+    context: str | None = None,
+    seconds: float = CHECK_SECONDS,
+    asks_model: bool = True,
 ) -> AsyncIterator[Finding]:
     """Every finding as soon as it is there: runbooks, database, schema, clocks, cluster, own rights, Alertmanager, LLM.
 
-    Raises nothing.
+    Without `asks_model`, which costs tokens, it is only told what is set up. Raises nothing.
     """
     runbooks, finding = _check_runbooks(settings)
     yield finding
@@ -36,7 +40,7 @@ async def examine(
         ("database", lambda: check_database(settings)),
         ("cluster", lambda: check_cluster(settings, runbooks, context)),
         ("alertmanager", lambda: check_alertmanager(settings)),
-        ("LLM", lambda: check_llm(settings)),
+        ("LLM", lambda: check_llm(settings, asks=asks_model)),
     ):
         for finding in await _within(group, check, seconds):
             yield finding

@@ -1,4 +1,4 @@
-"""What one check found. Made by the checks, shown by the command."""
+"""What one check found. Made by the checks, shown by the command and the status page."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,6 +1,7 @@
 """The language model, where one is set up: does its server answer, does it know the model, does that call tools.
 
 One question finds all of it, as a step would ask it. It is not counted in any budget, and nothing of a cluster is said.
+A page, which is renewed as long as somebody looks, asks nothing.
 """
 
 from contextlib import aclosing
@@ -41,7 +42,7 @@ QUESTION = Question(
 SCRIPTED = "until then every step gets the scripted call, and analyses are composed"
 
 
-async def check_llm(settings: Settings) -> list[Finding]:
+async def check_llm(settings: Settings, *, asks: bool = True) -> list[Finding]:
     """Up to three findings; one that stands in the way of the others is the last.
 
     A model that does not answer is a failure where SRE_AGENT_PLANNER is llm, else a warning: runs do without it.
@@ -54,6 +55,9 @@ async def check_llm(settings: Settings) -> list[Finding]:
         return [Finding.ok("LLM", "no model is set up: scripted")]
     if settings.planner == "scripted":
         return [Finding.ok("LLM", f"{settings.openai_model} is set up and not asked: SRE_AGENT_PLANNER is scripted")]
+    if not asks:
+        what = f"{settings.openai_model} is set up; not asked, since an answer costs tokens: `sre-agent doctor` asks it"
+        return [Finding.ok("LLM", what)]
     from sre_agent.llm.client import OpenAIModel  # the import of a client that only a model is worth
 
     try:

@@ -1,6 +1,6 @@
 """The ordered list of guards: pure functions over `Facts` that say what speaks against a change.
 
-Called by the executor right before a write. Every guard is asked and every reason is kept; the worst verdict wins;
+Called by `remediation` right before a write. Every guard is asked and every reason is kept; the worst verdict wins;
 a guard that crashes is a REFUSE. Each guard knows one rule, and its reason says what would allow the change.
 """
 

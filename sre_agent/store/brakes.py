@@ -1,6 +1,6 @@
 """Brakes and pauses, shared by all processes on one database: what guards judge by, and a person's stop and go.
 
-Read by `facts`; asked by the executor between an intent and each request that changes the cluster; written by whoever
+Read by `facts`; asked by `leave` between an intent and each request that changes the cluster; written by whoever
 pauses. Protects the rule that nothing is sent while a pause stands, nor by a process that lost its run.
 """
 

@@ -1,7 +1,7 @@
 """What happens while somebody watches: the events of all incidents as they are committed, by LISTEN and NOTIFY.
 
-Used by the server's streams. A notification says only which event it was; what it means is read, so that a lost one
-costs nothing but time.
+Used by the server's streams and the TUI. A notification says only which event it was; what it means is read, so that a
+lost one costs nothing but time.
 """
 
 from collections.abc import AsyncIterator, Iterator, Sequence

@@ -143,7 +143,7 @@ async def _read_head(service: Service, fault: Callable[[], str | None]) -> dict[
 
 
 async def _examined(service: Service) -> Sequence[Finding]:
-    return [finding async for finding in examine(service.settings, seconds=CHECK_SECONDS)]
+    return [finding async for finding in examine(service.settings, seconds=CHECK_SECONDS, asks_model=False)]
 
 
 @web.middleware

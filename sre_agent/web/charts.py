@@ -1,6 +1,6 @@
 """Small charts as SVG, made here: what a memory limit was over time, how often an alert came.
 
-Called by `pages`. Colours and sizes are the style sheet's; each chart says in words what it shows.
+Called by `incident_page`. Colours and sizes are the style sheet's; each chart says in words what it shows.
 """
 
 from collections import Counter

@@ -1,4 +1,5 @@
-"""What many pages say of the whole agent, read at most once in a while: the status, and the doctor's findings.
+"""What many pages say of the whole agent, read at most once in a while: the status, the doctor's findings, how
+often each runbook ran.
 
 Held by `site`. Protects one rule: however many look, the database and the cluster are asked once.
 """

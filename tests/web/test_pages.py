@@ -251,6 +251,13 @@ async def test_the_status_says_what_the_api_says(server: Served) -> None:
     assert "Changes are held back" in (await page_of(server, "/")).one("p", class_="notice").text
 
 
+async def test_the_status_page_asks_no_model(serve: Serve) -> None:
+    async with serve(OPENAI_BASE_URL="http://127.0.0.1:9/v1", OPENAI_MODEL="some-model") as server:
+        found = (await page_of(server, "/status")).all("tbody")[1].text
+    assert "some-model is set up; not asked" in found
+    assert "cannot be reached" not in found
+
+
 async def test_runbooks_say_their_steps_and_how_often_they_ran(played_server: Served) -> None:
     known = played_server.site.service.runbooks()
     page = await page_of(played_server, "/runbooks")
