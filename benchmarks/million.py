@@ -111,7 +111,7 @@ def main(incidents: int) -> int:
 
 async def measure(conninfo: str, incidents: int) -> None:
     async with Store.open(conninfo) as store:
-        asked = Asked(pool=store._pool, server="here")
+        asked = Asked(pool=store.database.pool, server="here")
         store.book, store.history = IncidentBook(asked), History(asked)
         print(f"{'figure':<66} {'median':>10} {'best':>8}  limit")
         for label, work, limit in chain(lists(store, conninfo, incidents), details(store, conninfo, incidents)):

@@ -80,7 +80,7 @@ async def run_incident(
         planner=planner,
         settings=settings,
         clock=recorder.clock,
-        now=clock,
+        unrecorded_clock=clock,
         recorder=recorder,
         allowance=Allowance.begin(
             assignment.run_id, assignment.incident_id, seconds=settings.llm_time_per_run.total_seconds()
@@ -251,13 +251,18 @@ async def _conclude(walk: Walk, walked: RunRecord) -> RunRecord:
         given_up=walk.given_up,
         no_cluster=walk.no_cluster,
         recorded=walk.cluster.recorded,
-        look_again=walk.now() + UNREAD_LOOK if walk.passing else None,
+        look_again=walk.unrecorded_clock() + UNREAD_LOOK if walk.passing else None,
     )
     record, rule = conclusion(), brake_to_tell(walk.steps)
     if rule is None or record.status is not RunStatus.ESCALATED:
         return record
     told_by = await walk.store.brakes.tell(
-        rule, walk.active, scope=walk.assignment.scope, cluster=walk.settings.cluster, calm=CALM, now=walk.now()
+        rule,
+        walk.active,
+        scope=walk.assignment.scope,
+        cluster=walk.settings.cluster,
+        calm=CALM,
+        now=walk.unrecorded_clock(),
     )
     return record if told_by is None else conclusion(told_by=told_by)
 

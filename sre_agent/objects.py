@@ -209,10 +209,6 @@ def _expression_holds(expression: Object, of_labels: dict[str, str]) -> bool:
             return False
 
 
-def node_ready(node: Object) -> bool:
-    return condition_status(node, "Ready") == "True"
-
-
 def node_schedulable(node: Object) -> bool:
     return not node.get("spec", {}).get("unschedulable")
 

@@ -62,7 +62,7 @@ async def remediate(walk: Walk, step: Step, call: ValidatedCall, tool: Remediati
             break
     if execution is not None and execution.held is not None:
         rest = max(walk.settings.cooldown, walk.settings.drain_pause) if execution.writes else timedelta(0)
-        judgements += (refused(execution.held, walk.now(), rest=rest),)
+        judgements += (refused(execution.held, walk.unrecorded_clock(), rest=rest),)
     return records.judged(step, call, assessment, judgements, execution)
 
 
@@ -73,7 +73,7 @@ async def _judge_again(
     latest = await gather_again(facts, context, ground=walk.ground, cluster=walk.cluster, store=walk.store)
     walk.recorder.past(change.target.key, latest.past_actions)
     walk.recorder.brakes(change.target.key, latest.brakes, again=True)
-    return guards.judge(latest, change) or (refused(braked, walk.now()),)
+    return guards.judge(latest, change) or (refused(braked, walk.unrecorded_clock()),)
 
 
 async def _act(walk: Walk, step: Step, change: Change) -> Execution:
@@ -100,7 +100,7 @@ async def _act(walk: Walk, step: Step, change: Change) -> Execution:
         store=walk.store,
         scope=walk.assignment.scope,
         open_for=held_to.open_for,
-        clock=walk.now,
+        clock=walk.unrecorded_clock,
         switch=partial(read_switch, walk.cluster, walk.settings.agent_namespace),
     )
     settled: list[Settled] = []

@@ -57,7 +57,7 @@ class Walk:
     planner: Planner
     settings: Settings
     clock: Clock
-    now: Clock
+    unrecorded_clock: Clock
     """The clock for what is not decided upon: its readings are not recorded."""
     recorder: RunRecorder
     allowance: Allowance

@@ -12,7 +12,7 @@ from sre_agent.analysis.investigated import supposition
 from sre_agent.analysis.memory_patterns import LEAK
 from sre_agent.analysis.pattern import Pattern
 from sre_agent.analysis.patterns import count_sentence, patterns_of
-from sre_agent.analysis.sections import HISTORY, SECTIONS, SUMMARY, join
+from sre_agent.analysis.sections import SECTIONS, join
 from sre_agent.analysis.texts import counted, moment, quote, reference
 from sre_agent.event import EventType
 from sre_agent.run import CONCLUDE
@@ -183,13 +183,3 @@ def _follow_ups(case: CaseFacts, patterns: list[Pattern]) -> str:
 
 def _bullets(lines: list[str]) -> str:
     return "\n".join(f"- {line}" for line in lines)
-
-
-def headline(markdown: str) -> tuple[str, str]:
-    """The first paragraphs of the summary and of the history: what a person is told first."""
-    return _first_paragraph(markdown, SUMMARY), _first_paragraph(markdown, HISTORY)
-
-
-def _first_paragraph(markdown: str, title: str) -> str:
-    _, _, body = markdown.partition(f"## {title}\n")
-    return body.strip().partition("\n\n")[0]

@@ -50,6 +50,13 @@ def join(bodies: Mapping[str, str]) -> str:
     return "\n\n".join(f"## {title}\n\n{bodies[title].strip()}" for title in SECTIONS) + "\n"
 
 
+def headline(markdown: str) -> tuple[str, str]:
+    """The first paragraphs of the summary and of the history: what a person is told first."""
+    bodies = dict(split(markdown))
+    summary, history = (bodies.get(title, "").strip().partition("\n\n")[0] for title in (SUMMARY, HISTORY))
+    return summary, history
+
+
 def blocks(body: str) -> Iterator[str]:
     """Paragraphs, bullets and headings, each of them on one line, as Markdown shows them; a blank one between."""
     held = ""

@@ -9,7 +9,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from sre_agent.analysis.composer import headline
+from sre_agent.analysis.sections import headline
 from sre_agent.asked import Trace, asked_sentence, totals_of
 from sre_agent.redaction import redact_text
 from sre_agent.run import CONCLUDE, Change, Judgement, RunRecord, Skipped, StepRecord, StepStatus, Verdict

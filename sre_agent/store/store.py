@@ -28,7 +28,6 @@ from sre_agent.store.evidence import EvidenceStore
 from sre_agent.store.history import History
 from sre_agent.store.llm_calls import LlmCalls
 from sre_agent.store.migrations import MigrationState, read_migrations, statuses
-from sre_agent.store.queries import query
 from sre_agent.store.recovery import WaitingNodes
 from sre_agent.store.rows import (
     ActiveRun,
@@ -43,7 +42,7 @@ from sre_agent.store.rows import (
     incident_from_row,
 )
 from sre_agent.store.run_queue import RunQueue
-from sre_agent.store.values import indexed, parameters
+from sre_agent.store.values import indexed
 from sre_agent.store.webhooks import Webhooks
 
 ENDS = frozenset(
@@ -62,9 +61,7 @@ class Store:
     """The database behind a pool of connections. Every method raises Unreachable when the server is away."""
 
     def __init__(self, pool: Pool, server: str, conninfo: str) -> None:
-        self._pool = pool
-        self._server = server
-        database = Database(pool=pool, server=server)
+        self.database = database = Database(pool=pool, server=server)
         self.book = IncidentBook(database)
         self.audit = Audit(database)
         self.history = History(database)
@@ -85,8 +82,8 @@ class Store:
 
     async def mend(self) -> None:
         """Replaces the connections that a restart of the server broke, so that nobody's next question meets one."""
-        with reaching(self._server):
-            await self._pool.check()
+        with reaching(self.database.server):
+            await self.database.pool.check()
 
     async def receive(self, new: NewIncident, received: Event, *, now: datetime, cooldown: timedelta) -> Receipt:
         """Takes a firing alert in: opens an incident, joins the open one, or only notes it; queues a run if due.
@@ -96,7 +93,7 @@ class Store:
         the same problem, and cancels their runs unless somebody still works on them.
         """
         suppressed = Suppressed(reason="a run of this incident is active", fingerprint=new.fingerprint)
-        rows = await self._rows(
+        rows = await self.database.rows(
             "receive",
             alert=incident_columns(new),
             runbook_sha256=new.runbook_sha256,
@@ -113,7 +110,7 @@ class Store:
 
         The incident waits then until somebody sees its node (`nodes`).
         """
-        rows = await self._rows("note", alert=problem_columns(problem), received=as_json([received]), now=now)
+        rows = await self.database.rows("note", alert=problem_columns(problem), received=as_json([received]), now=now)
         return _incident_id(rows)
 
     async def resolve(self, problem: Problem, *, now: datetime, by: str, reason: str) -> int | None:
@@ -121,7 +118,7 @@ class Store:
 
         `by` is alertmanager or person. Where a replay has none open, it closes what others left, as `receive` does.
         """
-        rows = await self._rows(
+        rows = await self.database.rows(
             "resolve",
             alert=problem_columns(problem),
             by=by,
@@ -137,7 +134,7 @@ class Store:
         `mode` is what it is executed in, None: what it was queued for. Raises LostFence for a run that has ended or
         that waits for a person.
         """
-        rows = await self._rows("start_run", run_id=run_id, mode=mode, now=now)
+        rows = await self.database.rows("start_run", run_id=run_id, mode=mode, now=now)
         if not rows:
             raise LostFence(f"run {run_id} is neither queued nor running: there is nothing to take up")
         return ActiveRun.from_row(rows[0])
@@ -168,7 +165,7 @@ class Store:
             "body": redact(action.body),
             "near_limit": action.near_limit,
         }
-        (row,) = await self._rows(
+        (row,) = await self.database.rows(
             "record_intent",
             run_id=run.id,
             attempt=run.attempt,
@@ -194,7 +191,7 @@ class Store:
         now: datetime,
     ) -> None:
         """Records what became of an intent, also for a run that was taken over since."""
-        rows = await self._rows(
+        rows = await self.database.rows(
             "record_outcome",
             run_id=run.id,
             attempt=run.attempt,
@@ -211,14 +208,16 @@ class Store:
         """Appends what a run did before its end, so that it is not done twice. Raises LostFence; nothing is written."""
         _require_fence(
             run,
-            await self._rows("record_steps", run_id=run.id, attempt=run.attempt, now=now, events=as_json(events)),
+            await self.database.rows(
+                "record_steps", run_id=run.id, attempt=run.attempt, now=now, events=as_json(events)
+            ),
         )
 
     async def settle_eviction(
         self, action_id: int, *, namespace: str, pod: str, outcome: Outcome, detail: str | None, now: datetime
     ) -> None:
         """Records what became of one pod of a drain; a second word about the same pod changes nothing."""
-        await self._rows(
+        await self.database.rows(
             "settle_eviction",
             action_id=action_id,
             namespace=namespace,
@@ -250,7 +249,7 @@ class Store:
         """
         if status not in ENDS:
             raise ValueError(f"a run does not end as {status}")
-        rows = await self._rows(
+        rows = await self.database.rows(
             "finish_run",
             run_id=run.id,
             attempt=run.attempt,
@@ -270,7 +269,7 @@ class Store:
 
     async def past_actions(self, *, scope: str, cluster: str, target_key: str, since: datetime) -> list[PastAction]:
         """The intents of a scope on one target from `since` on, newest first."""
-        rows = await self._rows(
+        rows = await self.database.rows(
             "past_actions",
             scope=indexed(scope),
             cluster=name_column(cluster),
@@ -281,26 +280,18 @@ class Store:
 
     async def incident(self, incident_id: int) -> Incident | None:
         """One incident by its id."""
-        rows = await self._rows("incident", incident_id=incident_id)
+        rows = await self.database.rows("incident", incident_id=incident_id)
         return incident_from_row(rows[0]) if rows else None
 
     async def events(self, incident_id: int) -> list[EventRow]:
         """The events of an incident, oldest first; empty where there is no such incident."""
-        return [EventRow.from_row(row) for row in await self._rows("events", incident_id=incident_id)]
+        return [EventRow.from_row(row) for row in await self.database.rows("events", incident_id=incident_id)]
 
     async def schema_is_current(self) -> bool:
         """Whether every shipped migration is applied, or skipped for a missing extension."""
-        with reaching(self._server):
-            async with self._pool.connection() as connection:
-                states = await statuses(connection, read_migrations())
+        async with self.database.connection() as connection:
+            states = await statuses(connection, read_migrations())
         return all(each.state in {MigrationState.APPLIED, MigrationState.SKIPPED} for each in states)
-
-    async def _rows(self, name: str, **values: Any) -> Sequence[Row]:
-        """Runs a named query as a transaction of its own."""
-        with reaching(self._server):
-            async with self._pool.connection() as connection:
-                cursor = await connection.execute(query(name), parameters(values))
-                return await cursor.fetchall()
 
 
 def _superseded() -> list[dict[str, Any]]:

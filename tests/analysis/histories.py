@@ -160,7 +160,7 @@ async def play(store: Store, history: History) -> Incident:
 async def _read_events(store: Store, incidents: list[Played]) -> None:
     """The ids of all their events, in one question."""
     by_id = {played.id: played for played in incidents}
-    async with store._pool.connection() as connection:
+    async with store.database.pool.connection() as connection:
         found = await connection.execute(
             "select incident_id, array_agg(id order by id) as ids from incident_events"
             " where incident_id = any(%s) group by incident_id",

@@ -13,8 +13,9 @@ from sre_agent import afterwards, analysis
 from sre_agent.agent import open_store
 from sre_agent.analysis import author
 from sre_agent.analysis.checker import Fault, check
-from sre_agent.analysis.composer import compose, headline
+from sre_agent.analysis.composer import compose
 from sre_agent.analysis.facts import CaseFacts, gather
+from sre_agent.analysis.sections import headline
 from sre_agent.analysis.texts import QUOTE_LENGTH
 from sre_agent.cli import analyze
 from sre_agent.cli.main import run

@@ -95,7 +95,7 @@ async def test_four_times_the_incidents_are_about_four_times_the_work(
             connection.execute(BUSY, {"first": first, "last": last, "now": NOW})
             if analysed:
                 connection.execute("analyze")
-        history = History(Remembering(pool=store._pool, server="here"))
+        history = History(Remembering(pool=store.database.pool, server="here"))
         facts = await history.facts(await store.book.find(1), as_of=LATER)
         assert (facts.occurrences, facts.tried[0].times, facts.undone and facts.undone.times) == (last, last, last - 1)
         done.append(work(database, Remembering.asked))
@@ -132,7 +132,7 @@ async def test_the_past_of_a_small_cluster_does_not_read_that_of_a_large_one(sto
     with psycopg.connect(database, autocommit=True, cursor_factory=psycopg.ClientCursor) as connection:
         connection.execute(BUSY, {"first": 2, "last": 600, "now": NOW})
         connection.execute("analyze")
-    history = History(Remembering(pool=store._pool, server="here"))
+    history = History(Remembering(pool=store.database.pool, server="here"))
     incident = await store.book.find(receipt.incident_id)
     assert await history.similar(incident) == []
     assert (await history.facts(incident, as_of=LATER)).occurrences == 1
