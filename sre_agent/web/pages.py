@@ -16,6 +16,7 @@ from sre_agent import views
 from sre_agent.analysis import regenerate
 from sre_agent.errors import SreAgentError
 from sre_agent.log import get_logger
+from sre_agent.runbook import Runbook
 from sre_agent.status import read_status, status_json
 from sre_agent.tools.registry import TOOLS
 from sre_agent.tools.types import RemediationTool
@@ -166,30 +167,27 @@ async def pause(request: web.Request) -> web.StreamResponse:
     return see_other("/status")
 
 
-def _runbook(runbook: Any, counted: Mapping[str, Any] | None) -> dict[str, Any]:
+def _runbook(runbook: Runbook, counted: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What the API says of a runbook, and beside it what a person asks: what each tool does, how often it ran."""
     counted = counted or {"results": {}, "last_run_at": None}
+    shown = views.runbook_json(runbook)
     return {
-        "id": runbook.id,
-        "title": runbook.title,
-        "alerts": [str(alert) for alert in runbook.alerts],
+        **shown,
+        "steps": [
+            {
+                **step,
+                "gate": (step["gate"] or "").removeprefix("when "),
+                "summary": TOOLS[step["tool"]].summary,
+                "changes": isinstance(TOOLS[step["tool"]], RemediationTool),
+            }
+            for step in shown["steps"]
+        ],
         "fallback_image": runbook.fallback_image,
         "fallback_namespaces": runbook.fallback_namespaces,
-        "html": html_of(runbook.prose),
+        "html": html_of(shown["prose"]),
         "runs": sum(counted["results"].values()),
         "results": ", ".join(f"{number} {result}" for result, number in sorted(counted["results"].items())),
         "last_run_at": counted["last_run_at"],
-        "steps": [
-            {
-                "name": step.name,
-                "tool": step.tool,
-                "summary": TOOLS[step.tool].summary,
-                "changes": isinstance(TOOLS[step.tool], RemediationTool),
-                "gate": str(step.gate).removeprefix("when "),
-                "recommend": step.recommend_only,
-                "approval": step.approval_required,
-            }
-            for step in runbook.workflow
-        ],
     }
 
 

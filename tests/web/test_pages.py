@@ -25,6 +25,9 @@ def at(path: str) -> str:
     return path.replace("runbook/{id}", "runbook/RB_OOM").replace("{id}", "1")
 
 
+SECRET = "hunter2-of-the-runbook"
+
+
 async def page_of(server: Served, path: str, status: int = 200, **headers: str) -> Element:
     found = await server.get(path, Accept="text/html", **headers)
     assert (found.status, found.headers["Content-Type"]) == (status, "text/html; charset=utf-8"), found.body
@@ -272,6 +275,19 @@ async def test_runbooks_say_their_steps_and_how_often_they_ran(played_server: Se
         shown = [step.one("strong").text for steps in one.all("ol", class_="steps") for step in steps.all("li")]
         assert shown == [step.name for step in known[name].workflow]
     assert sum(int(row["Runs"]) for row in rows.values()) == 3
+
+
+async def test_a_secret_in_a_runbook_of_one_s_own_is_on_no_page(serve: Serve, tmp_path: Path) -> None:
+    told = f"Ask with password={SECRET}."
+    (tmp_path / "RB_OWN.md").write_text(
+        f"---\nid: RB_OWN\ntitle: Our own\nalerts: [OwnAlert]\nworkflow:\n  - step: get_pod_events\n---\n{told}\n"
+    )
+    async with serve(SRE_AGENT_RUNBOOKS_DIR=str(tmp_path)) as server:
+        page = await server.get("/runbook/RB_OWN")
+        said = (await server.get("/api/runbooks/RB_OWN")).body["prose"]
+    assert "[redacted:" in said
+    assert said.strip() in page.body
+    assert SECRET not in page.body
 
 
 async def test_the_head_says_cluster_mode_planner_and_the_last_alert(serve: Serve) -> None:
