@@ -15,7 +15,8 @@ from sre_agent.decision import Difference, decision, differences
 from sre_agent.errors import BadInput
 from sre_agent.incident import Origin
 from sre_agent.kept_evidence import StoredRun, read_back
-from sre_agent.replay import Part, for_recordings, play
+from sre_agent.parts import Part
+from sre_agent.replay import for_recordings, play
 from sre_agent.run import Mode, RunRecord, Skipped
 from sre_agent.runbook import Runbooks
 from sre_agent.settings import Settings

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sre_agent.cli.options import AuthorOption
+from sre_agent.cli.options import LARGEST_ID, AsJson, AuthorOption
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -19,7 +19,6 @@ Examples:
   sre-agent analyze --id 42 --planner composed
   sre-agent analyze --id 42 --wait --json
   sre-agent analyze --all --since 7d"""
-LARGEST_ID = 2**63 - 1
 WAIT_SECONDS = 0.5
 """How long until a run that goes on is looked at again."""
 
@@ -35,7 +34,7 @@ def analyze(
     ] = None,
     planner: AuthorOption = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for a run that still goes on.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    as_json: AsJson = False,
 ) -> int:
     """Write the analysis of an incident anew and print it.
 

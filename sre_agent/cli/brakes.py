@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sre_agent.cli.options import AsJson
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
@@ -20,8 +22,6 @@ STATUS_EPILOG = """\b
 Examples:
   sre-agent status
   sre-agent status --json | jq '.brakes[] | select(.on)'"""
-
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document.")]
 
 
 def pause(

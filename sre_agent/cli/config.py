@@ -1,13 +1,13 @@
 """`sre-agent config` and `sre-agent version`."""
 
-from typing import Annotated
-
 import typer
+
+from sre_agent.cli.options import AsJson
 
 EPILOG = "Example:  AGENT_MODE=auto sre-agent config"
 
 
-def config(as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False) -> int:
+def config(as_json: AsJson = False) -> int:
     """Show the effective settings with their origin; secrets are masked."""
     import textwrap
 
@@ -36,7 +36,7 @@ def config(as_json: Annotated[bool, typer.Option("--json", help="One JSON docume
     return 0
 
 
-def version(as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False) -> int:
+def version(as_json: AsJson = False) -> int:
     """Show the version."""
     from sre_agent import __version__
     from sre_agent.cli.output import print_json

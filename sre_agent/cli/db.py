@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sre_agent.cli.options import AsJson
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -21,7 +23,7 @@ app = typer.Typer(
 
 
 @app.command(epilog="Example:  DATABASE_URL=postgresql://agent@db/sre sre-agent db migrate")
-def migrate(as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False) -> int:
+def migrate(as_json: AsJson = False) -> int:
     """Apply the migrations that are missing, in order, to DATABASE_URL or the embedded database."""
     import asyncio
 
@@ -41,7 +43,7 @@ def migrate(as_json: Annotated[bool, typer.Option("--json", help="One JSON docum
 
 
 @app.command(epilog="Example:  sre-agent db status --json")
-def status(as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False) -> int:
+def status(as_json: AsJson = False) -> int:
     """Show every migration: applied, pending, skipped or changed."""
     import asyncio
 
@@ -73,7 +75,7 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="One JSON docume
 
 
 @app.command(name="verify-audit", epilog="Example:  sre-agent db verify-audit && echo unchanged")
-def verify_audit(as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False) -> int:
+def verify_audit(as_json: AsJson = False) -> int:
     """Recompute the chain of every incident; exit 1 naming the first broken row of each broken one."""
     import asyncio
 
@@ -110,7 +112,7 @@ def prune(
         str, typer.Option(help="Resolved before a date, a date and time, or so long ago: 90d.", metavar="WHEN")
     ],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    as_json: AsJson = False,
 ) -> int:
     """Remove whole resolved incidents with all that belongs to them, and older webhook bodies; checkpoints stay."""
     import asyncio

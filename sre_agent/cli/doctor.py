@@ -1,8 +1,10 @@
 """`sre-agent doctor`: what works, what is missing, what to do."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
+
+from sre_agent.cli.options import AsJson, ContextOption
 
 if TYPE_CHECKING:
     from sre_agent.doctor import Finding
@@ -19,8 +21,8 @@ MISSING = 3
 
 
 def doctor(
-    context: Annotated[str | None, typer.Option(help="The kubeconfig's context.", metavar="NAME")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    context: ContextOption = None,
+    as_json: AsJson = False,
 ) -> int:
     """Check runbooks, database, schema, clocks, cluster, own rights, Alertmanager and LLM; one line each.
 

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from sre_agent.cli.options import LARGEST_ID, AsJson, IncidentId
+
 if TYPE_CHECKING:
     from sre_agent.incident import Incident
     from sre_agent.store.book import Decision, IncidentFilters, Page
@@ -16,11 +18,8 @@ Examples:
   sre-agent incidents --alert KubeNodeNotReady --limit 200"""
 DECISION_EPILOG = 'Example:  sre-agent {} 42 --reason "known, fixed in 1.4"'
 MOST = 200
-LARGEST_ID = 2**63 - 1
 
-IncidentId = Annotated[int, typer.Argument(help="The incident.", metavar="ID", min=1, max=LARGEST_ID)]
 Reason = Annotated[str | None, typer.Option(help="Why; it is kept with your user name.", metavar="TEXT")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document.")]
 
 
 def incidents(

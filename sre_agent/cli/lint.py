@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from sre_agent.cli.options import AsJson
+
 EPILOG = """\b
 Examples:
   sre-agent lint                  the shipped runbooks
@@ -15,7 +17,7 @@ def lint(
     paths: Annotated[
         list[Path] | None, typer.Argument(help="Runbook files or directories.", metavar="[PATH...]")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    as_json: AsJson = False,
 ) -> int:
     """Check runbooks; prints FILE:LINE:COLUMN: what is wrong; what would be right."""
     from sre_agent.cli.output import print_json, say

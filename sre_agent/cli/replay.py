@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sre_agent.cluster.port import Cluster
-    from sre_agent.replay import Part
+    from sre_agent.parts import Part
     from sre_agent.run import Mode, Skipped
     from sre_agent.runbook import Runbooks
     from sre_agent.settings import Settings
@@ -70,7 +70,7 @@ def replay(
     from sre_agent.cli.replay_incident import tell_again
     from sre_agent.cli.replay_live import live_cluster
     from sre_agent.errors import BadInput
-    from sre_agent.replay import load_parts
+    from sre_agent.parts import load_parts
     from sre_agent.run import Mode
 
     settings = load_settings()

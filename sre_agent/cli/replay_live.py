@@ -12,7 +12,7 @@ from sre_agent.errors import BadInput, SreAgentError, Unreachable
 if TYPE_CHECKING:
     from sre_agent.cluster.live import LiveCluster
     from sre_agent.cluster.port import Cluster
-    from sre_agent.replay import Part
+    from sre_agent.parts import Part
     from sre_agent.run import Mode
     from sre_agent.settings import Settings
 

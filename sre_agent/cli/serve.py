@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sre_agent.cli.options import PlannerOption
+from sre_agent.cli.options import ContextOption, PlannerOption
 
 if TYPE_CHECKING:
     import signal
@@ -31,7 +31,7 @@ SWITCH_SECONDS = 0.001
 def serve(
     host: Annotated[str | None, typer.Option(help="Listen there; default: SRE_AGENT_LISTEN.", metavar="HOST")] = None,
     port: Annotated[int | None, typer.Option(help="The port; 0 takes a free one.", min=0, max=65535)] = None,
-    context: Annotated[str | None, typer.Option(help="The kubeconfig's context.", metavar="NAME")] = None,
+    context: ContextOption = None,
     planner: PlannerOption = None,
     no_migrate: Annotated[
         bool, typer.Option("--no-migrate", help="Refuse to start on an old schema instead of migrating it.")

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sre_agent.cli.incidents import AsJson, IncidentId
+from sre_agent.cli.options import AsJson, IncidentId
 
 if TYPE_CHECKING:
     from sre_agent.settings import Settings

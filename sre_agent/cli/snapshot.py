@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sre_agent.cli.options import AsJson, ContextOption
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -32,9 +34,9 @@ def snapshot(
     payload: Annotated[
         Path | None, typer.Option(help="A webhook body: kept beside the objects; alone, it says what to record.")
     ] = None,
-    context: Annotated[str | None, typer.Option(help="The kubeconfig's context.", metavar="NAME")] = None,
+    context: ContextOption = None,
     force: Annotated[bool, typer.Option("--force", help="Write over what DIR holds.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    as_json: AsJson = False,
 ) -> int:
     """Record from the live cluster what a decision reads, for `sre-agent replay`.
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sre_agent.cli.options import PlannerOption
+from sre_agent.cli.options import ContextOption, PlannerOption
 
 if TYPE_CHECKING:
     import signal
@@ -21,7 +21,7 @@ def worker(
     concurrency: Annotated[
         int | None, typer.Option(help="Runs at a time; default: SRE_AGENT_CONCURRENCY.", min=1, max=100)
     ] = None,
-    context: Annotated[str | None, typer.Option(help="The kubeconfig's context.", metavar="NAME")] = None,
+    context: ContextOption = None,
     planner: PlannerOption = None,
 ) -> int:
     """Execute queued runs beside the servers.

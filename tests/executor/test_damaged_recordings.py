@@ -18,8 +18,8 @@ from sre_agent.cluster.strategic_merge import copy
 from sre_agent.errors import BadInput
 from sre_agent.executor import run_incident
 from sre_agent.objects import Object
+from sre_agent.parts import RECORDINGS
 from sre_agent.planner.scripted import ScriptedPlanner
-from sre_agent.replay import RECORDINGS
 from sre_agent.resources import data_path
 from sre_agent.run import RunRecord, RunStatus
 from sre_agent.settings import load as load_settings

@@ -16,8 +16,9 @@ from sre_agent.agent import Agent, Minds, load_runbooks
 from sre_agent.cluster.live import open_cluster
 from sre_agent.cluster.port import Cluster, Resource
 from sre_agent.objects import annotations, name, namespace
+from sre_agent.parts import Part, load_parts
 from sre_agent.planner.scripted import ScriptedPlanner
-from sre_agent.replay import Part, load_parts, play
+from sre_agent.replay import play
 from sre_agent.run import Mode, RunRecord
 from sre_agent.settings import load
 from sre_agent.store import Store

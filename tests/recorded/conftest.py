@@ -16,7 +16,8 @@ import pytest
 
 from sre_agent.agent import Agent, load_runbooks, open_agent
 from sre_agent.analysis import ComposedAuthor
-from sre_agent.replay import load_parts, play
+from sre_agent.parts import load_parts
+from sre_agent.replay import play
 from sre_agent.resources import data_path
 from sre_agent.run import Mode, RunRecord
 from sre_agent.settings import load

@@ -18,8 +18,8 @@ from sre_agent.cluster.recording import load
 from sre_agent.cluster.snapshot import SnapshotCluster
 from sre_agent.errors import BadInput
 from sre_agent.objects import Object
+from sre_agent.parts import Part, load_parts
 from sre_agent.recorder import Wanted, alert_with, labels_of_workload, record, unread_in
-from sre_agent.replay import Part, load_parts
 from sre_agent.resources import data_path
 from sre_agent.routing import route
 from sre_agent.runbook import UNKNOWN_ID

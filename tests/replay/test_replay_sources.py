@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from sre_agent.errors import BadInput
-from sre_agent.replay import Part, check_age, load_parts
+from sre_agent.parts import Part, load_parts
+from sre_agent.replay import check_age
 
 POD = """apiVersion: v1
 kind: Pod
