@@ -30,8 +30,10 @@ class _Parser(MarkdownIt):
 @cache
 def _parser() -> MarkdownIt:
     parser = _Parser("commonmark", {"html": False, "linkify": False, "typographer": False})
+    parser.enable("table")
     parser.disable(["image", "html_inline", "html_block", "entity"])
     parser.core.ruler.push("event_links", _link_events)
+    parser.core.ruler.push("plain_cells", _drop_styles)
     return parser
 
 
@@ -47,6 +49,12 @@ def _link_events(state: StateCore) -> None:
             depth += {"link_open": 1, "link_close": -1}.get(token.type, 0)
             children += _linked(token) if token.type == "text" and not depth else [token]
         block.children = children
+
+
+def _drop_styles(state: StateCore) -> None:
+    """A table's columns are aligned by a style attribute, which the pages' policy forbids."""
+    for block in state.tokens:
+        block.attrs.pop("style", None)
 
 
 def _linked(token: Token) -> list[Token]:

@@ -41,9 +41,14 @@ def answer(document: Document) -> str:
         return f"The agent recommends {incident['action_recommended']} and changed nothing. {state}"
     if not last_state(document):
         return f"No run has ended yet. {state}"
-    refused = [step for step in last_state(document).get("rb_steps", ()) if step["status"] == "refused"]
-    why = refused[0]["reason"] if refused else None
+    why = why_nothing(incident)
     return f"The agent changed nothing{f': {why}' if why else ''}. {state}"
+
+
+def why_nothing(entry: Document) -> str:
+    """Why a run did nothing about an incident, as its summary says; empty where it does not."""
+    _, _, why = (entry.get("summary") or "").partition(": nothing done; ")
+    return str(why)
 
 
 def mark_of(entry: Document) -> tuple[str, str, str]:

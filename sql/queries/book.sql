@@ -24,6 +24,28 @@ select id, origin, scope, cluster, fingerprint, dedup_key, alertname, namespace,
   from place join incidents using (id)
  order by updated_at desc, id desc;
 
+-- name: lately
+-- What was opened and what was changed since a moment; live incidents alone. What was opened then was updated then, too,
+-- and by that it is found. A change whose answer never came may have been made.
+select opened.*, made.*
+  from (select count(*) as incidents,
+               count(*) filter (where action_error is not null) as failed,
+               count(*) filter (where action_error is null and action_taken is null and action_recommended is not null)
+                   as recommended
+          from incidents
+         where origin = 'live' and updated_at >= %(since)s and created_at >= %(since)s) opened,
+       (select count(*) as changes,
+               coalesce(jsonb_agg(
+                   jsonb_build_object(
+                       'incident_id', incident_id, 'action', action, 'at', intended_at, 'known', status = 'done')
+                   order by place) filter (where place <= %(most)s), '[]') as newest
+          from (select incident_id, action, intended_at, status,
+                       row_number() over (order by intended_at desc, id desc) as place
+                  from actions
+                 where scope = 'live' and cluster = %(cluster)s and intended_at >= %(since)s
+                   and status in ('done', 'unknown')) done
+       ) made;
+
 -- name: nearest_incidents
 (select id from incidents where id < %(incident_id)s order by id desc limit %(each_side)s)
 union all

@@ -96,6 +96,27 @@ class Page:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """A change: what, when, for which incident, and whether it is known to have been made."""
+
+    incident_id: int
+    action: str
+    at: datetime
+    known: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lately:
+    """What went on since a moment: incidents opened, what came of them, changes made; `newest` are the newest few."""
+
+    incidents: int
+    recommended: int
+    failed: int
+    changes: int
+    newest: tuple[Change, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Decision:
     """An incident after a person spoke. `changed` is False where it was so already, and nothing was written."""
 
@@ -148,6 +169,12 @@ class IncidentBook:
         nearest = await self.nearest_ids(incident_id)
         there = f"the nearest are {', '.join(map(str, nearest))}" if nearest else "none is stored yet"
         raise UnknownIncident(f"there is no incident {incident_id}: {there}")
+
+    async def lately(self, *, cluster: str, since: datetime, most: int = 5) -> Lately:
+        """What live incidents brought since a moment, and what was changed in this cluster."""
+        (row,) = await self._database.rows("lately", cluster=cluster, since=since, most=most)
+        newest = [each | {"at": datetime.fromisoformat(each["at"])} for each in row["newest"]]
+        return Lately(**(dict(row) | {"newest": tuple(Change(**each) for each in newest)}))
 
     async def nearest_ids(self, incident_id: int) -> Sequence[int]:
         """The ids next to one, at most NEIGHBOURS on each side, in ascending order."""

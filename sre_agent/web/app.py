@@ -9,7 +9,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -23,6 +23,7 @@ from sre_agent.doctor import Finding, examine
 from sre_agent.log import get_logger
 from sre_agent.reception import Reception
 from sre_agent.status import read_status, status_json
+from sre_agent.store.book import Lately
 from sre_agent.web import api, operations, pages, signing, webhook
 from sre_agent.web.access import SAFE_METHODS, Access, Need, refuse_other_sites
 from sre_agent.web.errors import Refused, answer, in_one_shape
@@ -97,6 +98,9 @@ CANCEL_AGAIN_SECONDS = 0.2
 CHECK_SECONDS = 5.0
 """How long a group of the doctor's checks may keep the status page waiting."""
 
+LATELY = timedelta(hours=24)
+"""How far back the list says what went on: a night, and the evening before it."""
+
 AGAIN_SECONDS = 5
 """How soon a page that the database is missing for looks again."""
 
@@ -126,6 +130,7 @@ def make_app(
         head=Glance(partial(_read_head, service, runbooks_fault), seconds=STATUS_SECONDS),
         checks=Glance(partial(_examined, service), seconds=CHECKS_SECONDS),
         counted=Glance(service.store.queue.counted_by_runbook, seconds=COUNTED_SECONDS),
+        lately=Glance(partial(_read_lately, service), seconds=COUNTED_SECONDS),
     )
     for route in ROUTES:
         app.router.add_route(route.method, route.path, route.handler, expect_handler=_expected)
@@ -140,6 +145,11 @@ def make_app(
 async def _read_head(service: Service, fault: Callable[[], str | None]) -> dict[str, Any]:
     found = await read_status(service.store, service.settings, service.runbooks(), fault=fault(), now=datetime.now(UTC))
     return status_json(found)
+
+
+async def _read_lately(service: Service) -> Lately:
+    since = datetime.now(UTC) - LATELY
+    return await service.store.book.lately(cluster=service.settings.cluster, since=since)
 
 
 async def _examined(service: Service) -> Sequence[Finding]:

@@ -10,16 +10,16 @@ from datetime import datetime, timedelta
 from markupsafe import Markup, escape
 
 WIDTH, HEIGHT, EDGE = 480, 140, 26
-MOST_BARS = 26
+FEWEST_BARS, MOST_BARS = 8, 26
 
 
 def occurrences(moments: Sequence[datetime]) -> Markup | None:
-    """Bars: how many of these moments fell into each week, up to half a year back; None for fewer than two."""
+    """Bars: how many of these moments fell into each week, two months to half a year back; None for fewer than two."""
     if len(moments) < 2:
         return None
     last = max(moments)
     weeks = Counter((last - moment) // timedelta(weeks=1) for moment in moments)
-    shown = min(MOST_BARS, max(weeks) + 1)
+    shown = max(FEWEST_BARS, min(MOST_BARS, max(weeks) + 1))
     counts = [weeks.get(week, 0) for week in reversed(range(shown))]
     most, step = max(counts), (WIDTH - EDGE) / shown
     bars = Markup("").join(
@@ -30,8 +30,7 @@ def occurrences(moments: Sequence[datetime]) -> Markup | None:
         for height in [count / most * (HEIGHT - 2 * EDGE)]
     )
     first = last - timedelta(weeks=shown - 1)
-    weeks_said = "one week" if shown == 1 else f"{shown} weeks, at most {most} in one of them"
-    said = f"{sum(counts)} occurrences in {weeks_said}"
+    said = f"{sum(counts)} occurrences in {shown} weeks, at most {most} in one of them"
     return _chart(said, bars, low="0", high=str(most), begin=f"{first:%Y-%m-%d}", end=f"{last:%Y-%m-%d}")
 
 

@@ -23,11 +23,14 @@ from sre_agent.sentences import MARKS, answer, last_state, step_from_json
 from sre_agent.store.history_rows import PatternFacts
 from sre_agent.web.charts import occurrences, values
 from sre_agent.web.parameters import incident_id
+from sre_agent.web.questions import questions
 from sre_agent.web.rendering import page
 from sre_agent.web.site import site_of
+from sre_agent.web.story import words_of_alert
 
 MOST_EVENTS = 1000
-"""Of a timeline; more are in the document."""
+"""Of a timeline; more are in the document. What the answer says is of all of them."""
+MOST_ANALYSES = 20
 
 _CITED = re.compile(r'href="#event-([0-9]{1,19})"')
 _HEADING = re.compile(r"<(/?)h([1-6])>")
@@ -44,11 +47,10 @@ async def incident_page(
         store.history.run_under_way(identifier),
     )
     document = seen.as_json()
-    left_out = max(0, len(document["events"]) - MOST_EVENTS)
-    document["events"] = document["events"][left_out:]
+    events = document["events"][-MOST_EVENTS:]
     outcome, mark = _outcome(document)
-    written = [event for event in document["events"] if event["event_type"] == "analysis"]
-    here = {event["id"] for event in document["events"]}
+    written = [event for event in document["events"] if event["event_type"] == "analysis"][-MOST_ANALYSES:]
+    here = {event["id"] for event in events}
     analyses = [_analysis(event, here) for event in reversed(written)]
     steps = _steps(document)
     case = CaseFacts(incident=seen.incident, events=seen.events, past=past)
@@ -57,7 +59,10 @@ async def incident_page(
         "incident.html",
         code=code,
         document=document,
+        events=events,
+        says=words_of_alert(document["incident"]["annotations"]),
         answer=answer(document),
+        questions=questions(document, running=running, past=past),
         outcome=outcome,
         mark=mark,
         running=running,
@@ -94,9 +99,7 @@ async def incident_page(
         older_analyses=analyses[1:],
         patterns=[html_of(pattern.sentence, here) for pattern in patterns_of(case)],
         charts=_charts(past, [seen.incident.created_at, *(entry.created_at for entry in seen.past)]),
-        times=past.occurrences,
-        first_at=past.first.at,
-        left_out=left_out,
+        left_out=len(document["events"]) - len(events),
         fault=fault,
         refusal=refusal,
         reason=reason,
@@ -121,7 +124,7 @@ def _outcome(document: Mapping[str, Any]) -> tuple[str, str]:
         if document["incident"][key]:
             return names[key], mark
     refused = any(step.get("status") == "refused" for step in last_state(document).get("rb_steps", ()))
-    return ("refused", "✗") if refused else ("none", "–")
+    return ("refused" if refused else "none", "–")
 
 
 def _analysis(event: Mapping[str, Any], here: Collection[int]) -> dict[str, Any]:

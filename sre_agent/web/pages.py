@@ -14,6 +14,7 @@ from aiohttp import web
 
 from sre_agent import views
 from sre_agent.analysis import regenerate
+from sre_agent.cluster.absent import AbsentCluster
 from sre_agent.errors import SreAgentError
 from sre_agent.log import get_logger
 from sre_agent.runbook import Runbook
@@ -36,9 +37,10 @@ async def incidents(request: web.Request) -> web.Response:
     """GET /: the list, newest update first, with its filters in the address."""
     site = site_of(request)
     asked = page_asked(request.query, now=_now())
-    found, head = await asyncio.gather(
+    found, head, lately = await asyncio.gather(
         site.service.store.book.page(asked.filters, limit=asked.limit, cursor=asked.cursor, offset=asked.offset),
         site.head.read(),
+        site.lately.read(),
     )
     given = {name: request.query.get(name, "") for name in PAGE_PARAMETERS}
     kept = {name: value for name, value in given.items() if value and name not in {"cursor", "offset"}}
@@ -52,6 +54,8 @@ async def incidents(request: web.Request) -> web.Response:
         narrowed=any(name not in {"limit", "q"} for name in kept),
         older=older,
         newest=f"/?{urlencode(kept)}" if given["cursor"] or given["offset"] else None,
+        lately=lately,
+        replays=given["origin"] == "replay",
         runbook_ids=sorted(site.service.runbooks().by_id),
         last_alert_at=head["last_alert_at"],
         held=[brake["what"] for brake in head["brakes"] if brake["on"]],
@@ -141,6 +145,7 @@ async def status(request: web.Request) -> web.Response:
         request,
         "status.html",
         status=found,
+        acts=_acts(found, reached=not isinstance(service.cluster, AbsentCluster)),
         findings=[
             {"check": each.check, "state": each.state.value, "what": each.what, "instead": each.instead}
             | {"kind": {"ok": "ok", "warning": "warning", "failed": "error"}[each.state.value]}
@@ -165,6 +170,21 @@ async def pause(request: web.Request) -> web.StreamResponse:
         raise Refused(400, "the form says neither pause nor resume")
     site_of(request).head.forget()
     return see_other("/status")
+
+
+def _acts(status: Mapping[str, Any], *, reached: bool) -> dict[str, Any]:
+    """Whether the agent changes anything as it stands: {kind, said, because}. `reached`: this server has a cluster."""
+    because = [brake["what"] for brake in status["brakes"] if brake["on"]]
+    because += [] if reached else ["This server reaches no cluster: its runs end with advice to a person."]
+    if status["held"]:
+        kind, said = "refused", "Changes are held back."
+    elif status["mode"] == "recommend":
+        kind, said = "recommended", "Changes are recommended to a person, none is made: the mode is recommend."
+    elif not reached:
+        kind, said = "refused", "Nothing can be changed."
+    else:
+        kind, said = "taken", "Nothing holds changes back."
+    return {"kind": kind, "said": said, "because": because}
 
 
 def _runbook(runbook: Runbook, counted: Mapping[str, Any] | None) -> dict[str, Any]:

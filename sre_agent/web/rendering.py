@@ -12,14 +12,15 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from sre_agent.sentences import moment, what_happened
-from sre_agent.web.access import Need
+from sre_agent.sentences import NO_RUN_YET, mark_of, moment, what_happened, why_nothing
+from sre_agent.web.access import SAFE_METHODS, Need
+from sre_agent.web.body import LONGEST_TEXT
 from sre_agent.web.sessions import COOKIE, Session
 from sre_agent.web.site import site_of
 from sre_agent.web.story import further
@@ -61,6 +62,27 @@ def see_other(place: str) -> web.Response:
 _OF_A_PATH = "/%?#&=+:;,@!$'()*~[]"
 """Stays as it is in a path that is one already."""
 
+FORMS = {
+    "/incident/{id}/regenerate-analysis": ("/incident/{id}", "analysis"),
+    "/incident/{id}/decide": ("/incident/{id}", "act"),
+    "/status/pause": ("/status", "stop"),
+}
+"""Where each form stands: its page, and the place on it."""
+
+SAID = web.RequestKey("said", dict[str, str])
+"""What the form of this request says, where one was read."""
+
+
+def page_of_form(request: web.Request, said: Mapping[str, str]) -> str:
+    """The page that the form of this request stands on, with the reason that was written; `/` for another one."""
+    resource = request.match_info.route.resource
+    place, anchor = FORMS.get("" if resource is None else resource.canonical, ("/", ""))
+    place = place.format_map(request.match_info)
+    reason = said.get("reason", "").strip()[:LONGEST_TEXT]
+    kept = f"?{urlencode({'reason': reason})}" if reason else ""
+    return f"{place}{kept}#{anchor}" if anchor else place
+
+
 HEADINGS = {
     400: "That cannot be read",
     403: "That is not allowed",
@@ -73,7 +95,18 @@ HEADINGS = {
 def error_page(request: web.Request, status: int, message: str, *, again: int | None) -> web.Response:
     """What went wrong, and the way back. `again`: the page looks again after so many seconds."""
     heading = HEADINGS.get(status, "Something went wrong")
-    return page(request, "error.html", code=status, heading=heading, message=message, again=again)
+    written = request.get(SAID, {})
+    back = page_of_form(request, written)
+    return page(
+        request,
+        "error.html",
+        code=status,
+        heading=heading,
+        message=f"{message[:1].upper()}{message[1:]}",
+        again=again,
+        back=back if back != "/" else None,
+        kept=bool(written.get("reason", "").strip()),
+    )
 
 
 def session_in(request: web.Request) -> Session | None:
@@ -85,6 +118,7 @@ def _frame(request: web.Request) -> dict[str, Any]:
     """What every page says around its own facts: where it is, and what who looks at it may do."""
     site, session = site_of(request), session_in(request)
     settings = site.service.settings
+    here = request.path_qs if request.method in SAFE_METHODS else page_of_form(request, {})
     acts = site.access.opens_to_all(Need.ACT) or (
         session is not None and not site.access.roles_of(session).isdisjoint(Need.ACT.roles)
     )
@@ -97,7 +131,8 @@ def _frame(request: web.Request) -> dict[str, Any]:
         "may_act": acts,
         "signs_in": not site.access.opens_to_all(Need.ACT),
         "place": request.path,
-        "here": request.path_qs,
+        "here": here,
+        "answers_form": request.method not in SAFE_METHODS and here != "/",
         "now": datetime.now(UTC),
     }
 
@@ -149,7 +184,8 @@ def _environment() -> Environment:
         "moment": _moment,
         "ago": _ago,
         "soft": _soft,
-        "why_nothing": _why_nothing,
+        "why_nothing": why_nothing,
+        "no_run_yet": _no_run_yet,
         "pretty": _pretty,
         "story": what_happened,
         "further": further,
@@ -180,10 +216,9 @@ def _soft(text: str) -> Markup:
     return Markup("<wbr>").join(re.split(r"(?<=[/:;,])", text))
 
 
-def _why_nothing(entry: Mapping[str, Any]) -> str:
-    """Why a run did nothing about an incident, as its summary says; empty where it does not."""
-    _, _, why = (entry.get("summary") or "").partition(": nothing done; ")
-    return str(why)
+def _no_run_yet(entry: Mapping[str, Any]) -> bool:
+    """Whether nothing can be said yet of what was done about an incident."""
+    return mark_of(entry) == NO_RUN_YET
 
 
 def _pretty(value: Any) -> str:

@@ -5,24 +5,17 @@ another place than a page of this server.
 """
 
 from collections.abc import Mapping
-from urllib.parse import parse_qsl, quote, urlencode
+from urllib.parse import parse_qsl, quote
 
 from aiohttp import web
 
 from sre_agent.log import get_logger
 from sre_agent.web.access import SAFE_METHODS
-from sre_agent.web.body import LONGEST_TEXT, SMALL, read_body
+from sre_agent.web.body import SMALL, read_body
 from sre_agent.web.errors import Refused
-from sre_agent.web.rendering import page, see_other, session_in
+from sre_agent.web.rendering import SAID, page, page_of_form, see_other, session_in
 from sre_agent.web.sessions import COOKIE, LIFE_SECONDS, WORD
 from sre_agent.web.site import NEED, site_of
-
-FORMS = {
-    "/incident/{id}/regenerate-analysis": ("/incident/{id}", "analysis"),
-    "/incident/{id}/decide": ("/incident/{id}", "act"),
-    "/status/pause": ("/status", "stop"),
-}
-"""Where each form stands: its page, and the place on it."""
 
 log = get_logger(__name__)
 
@@ -77,7 +70,7 @@ async def form_of(request: web.Request) -> Mapping[str, str]:
 
     A session that is over, or a word of another one, does nothing: it leads to signing in and back.
     """
-    said = _said(await read_body(request, SMALL))
+    said = request[SAID] = _said(await read_body(request, SMALL))
     session = session_in(request)
     if session is None and site_of(request).access.opens_to_all(request[NEED]):
         return said
@@ -88,12 +81,7 @@ async def form_of(request: web.Request) -> Mapping[str, str]:
 
 def _after_signing_in(request: web.Request, said: Mapping[str, str]) -> str:
     """Nothing was done for this form: where to sign in, on the way back to the page that it stands on."""
-    resource = request.match_info.route.resource
-    place, anchor = FORMS.get("" if resource is None else resource.canonical, ("/", ""))
-    place = place.format_map(request.match_info)
-    reason = said.get("reason", "").strip()[:LONGEST_TEXT]
-    kept = f"?{urlencode({'reason': reason})}" if reason else ""
-    return f"/sign-in?lost&next={quote(f'{place}{kept}#{anchor}' if anchor else place)}"
+    return f"/sign-in?lost&next={quote(page_of_form(request, said))}"
 
 
 def _said(body: bytes) -> dict[str, str]:

@@ -10,6 +10,7 @@ from aiohttp import web
 from sre_agent.agent import Service
 from sre_agent.doctor import Finding
 from sre_agent.reception import Reception
+from sre_agent.store.book import Lately
 from sre_agent.web.access import Access, Need
 from sre_agent.web.glance import Glance
 from sre_agent.web.health import Health
@@ -22,7 +23,7 @@ class Site:
 
     `parsing` is held while a large body is parsed: several at once would take as long, and the event loop would wait
     for all of them in turn. `head` is the status that pages say in short, `checks` what the doctor found,
-    `counted` how often each runbook ran.
+    `counted` how often each runbook ran, `lately` what went on in the last LATELY.
     `runbooks_fault` says why the user's runbooks as they are now are not used; None where they are. `writing` are the
     incidents whose analysis is being written anew for a page: a second click adds none.
     """
@@ -36,6 +37,7 @@ class Site:
     head: Glance[dict[str, Any]]
     checks: Glance[Sequence[Finding]]
     counted: Glance[Mapping[str, Mapping[str, Any]]]
+    lately: Glance[Lately]
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     parsing: asyncio.Lock = field(default_factory=asyncio.Lock)
     writing: set[int] = field(default_factory=set)

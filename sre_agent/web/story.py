@@ -1,7 +1,7 @@
 """What a row of the timeline says beside its sentence: what was asked and seen, what refused it, what a model did.
 
-Called by `rendering`. Pure functions over an event as `views` shapes it; whatever is out of its form says nothing, and
-its raw JSON stands below.
+Called by `rendering` and `incident_page`. Pure functions over an event as `views` shapes it; whatever is out of its
+form says nothing, and its raw JSON stands below.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,6 +23,14 @@ def further(event: Mapping[str, Any]) -> list[Line]:
     if event["event_type"] == "step":
         return [*_of_step(said), *_of_model(said)]
     return list(_of_model(said)) if event["event_type"] == "analysis" else []
+
+
+def words_of_alert(annotations: Any) -> str | None:
+    """What the alert says of itself, in a line; its description, which has the names, before its summary."""
+    for name in ("description", "message", "summary"):
+        if isinstance(text := _mapping(annotations).get(name), str) and text.strip():
+            return _short(text, 2 * LONGEST)
+    return None
 
 
 def _of_alert(said: Mapping[str, Any]) -> Iterator[Line]:
@@ -76,6 +84,6 @@ def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _short(text: str) -> str:
+def _short(text: str, most: int = LONGEST) -> str:
     line = " ".join(text.split())
-    return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
+    return line if len(line) <= most else f"{line[: most - 1]}…"

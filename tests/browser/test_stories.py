@@ -240,6 +240,26 @@ def later(pod: str) -> dict[str, object]:
     return alert(alertname="KubePast", pod=pod, namespace="past") | {"startsAt": "2026-11-24T05:00:00Z"}
 
 
+def test_what_a_form_was_refused_for_stays_and_the_page_stays_live(visit: Visit, site: Site) -> None:
+    incident = site.analysed(site.deliver(pod="refused-1"))
+    site.call(f"/api/incidents/{incident}/resolve")
+    page = visit(f"/incident/{incident}", watched=False)
+    page.evaluate("each = document.querySelector('button[value=suppress]'); each.disabled = false; each.click()")
+    alert = page.locator("#act [role=alert]")
+    expect(alert).to_be_visible()
+    expect(page).to_have_url(re.compile(rf"/incident/{incident}#act$"))
+    page.locator("#incident").evaluate("each => { each.dataset.old = 'yes'; }")
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    expect(page.locator("#incident[data-old]")).to_have_count(0)
+    expect(alert).to_be_visible()
+    site.call(f"/api/incidents/{incident}/regenerate-analysis")
+    expect(page.locator("#analysis")).to_contain_text("Written again")
+    expect(alert).to_have_count(0)
+    before = len(watch_of(page).requests)
+    page.reload()
+    assert watch_of(page).requests[before] == f"GET /incident/{incident}"
+
+
 def test_suppress_then_resolve(visit: Visit, site: Site) -> None:
     incident = site.analysed(site.deliver(pod="decided-1"))
     page = visit(f"/incident/{incident}")

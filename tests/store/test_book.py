@@ -10,12 +10,16 @@ from hypothesis import strategies as st
 
 from sre_agent.errors import BadInput
 from sre_agent.incident import IncidentStatus, Origin
+from sre_agent.run import Outcome
 from sre_agent.store import Disposition, Store
 from sre_agent.store.book import MOST, IncidentFilters, StateForbids, UnknownIncident
 from tests.store.store_builders import (
     NOW,
     finish,
+    intended,
+    new_action,
     new_incident,
+    outcome,
     receive,
     replayed,
     rows,
@@ -40,6 +44,31 @@ async def test_the_list_is_newest_update_first_and_by_id_among_equals(store: Sto
     first, second = await opened(store, "a", minute=2), await opened(store, "b", minute=1)
     third, fourth = await opened(store, "c", minute=1), await opened(store, "d", minute=3)
     assert await ids(store) == [fourth, first, third, second]
+
+
+async def test_what_went_on_lately_is_counted_and_the_newest_changes_are_named(store: Store) -> None:
+    """Live incidents opened since then, what came of them, and this cluster's changes, an uncertain one as such."""
+    taken, recommended, failed = [await started(store, new_incident(dedup_key=name)) for name in ("t", "r", "f")]
+    await opened(store, "before", minute=-60)
+    await receive(store, replayed("replay:x", dedup_key="x"))
+    made = {}
+    for minute, came in enumerate((Outcome.DONE, Outcome.FAILED, Outcome.UNKNOWN, Outcome.DONE), start=1):
+        at = NOW + timedelta(minutes=minute)
+        action = new_action(action=f"patch_memory_limit:demo/app/app:{came}", target_key=f"Deployment/demo/{minute}")
+        made[minute] = await intended(store, taken, action, now=at)
+        await store.record_outcome(taken, made[minute], came, None, [outcome(made[minute], came)], now=at)
+    await finish(store, taken, action_taken="patched")
+    await finish(store, recommended, action_recommended="patch it")
+    await finish(store, failed, action_error="did not answer", action_recommended="patch it")
+    found = await store.book.lately(cluster="prod", since=NOW - timedelta(minutes=1), most=2)
+    assert (found.incidents, found.recommended, found.failed, found.changes) == (3, 1, 1, 3)
+    assert [(change.incident_id, change.at, change.known) for change in found.newest] == [
+        (taken.incident_id, NOW + timedelta(minutes=4), True),
+        (taken.incident_id, NOW + timedelta(minutes=3), False),
+    ]
+    later = await store.book.lately(cluster="prod", since=NOW + timedelta(minutes=5))
+    assert (later.incidents, later.changes, later.newest) == (0, 0, ())
+    assert (await store.book.lately(cluster="other", since=NOW)).changes == 0
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 8, MOST])

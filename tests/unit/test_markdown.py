@@ -8,6 +8,7 @@ import pytest
 from sre_agent.markdown import to_html
 
 TAGS = {"p", "ul", "ol", "li", "h1", "h2", "h3", "a", "code", "em", "strong", "br", "hr", "pre", "blockquote"}
+TAGS |= {"table", "thead", "tbody", "tr", "th", "td"}
 
 
 class Seen(HTMLParser):
@@ -49,6 +50,13 @@ def test_what_is_no_reference_is_no_link(text: str) -> None:
 def test_a_web_address_is_a_link_that_tells_nobody_where_it_came_from() -> None:
     (_, attributes), *_ = [tag for tag in Seen(to_html("[docs](https://docs.example/a?b=1&c=2)")).tags if tag[0] == "a"]
     assert attributes == {"href": "https://docs.example/a?b=1&c=2", "rel": "noopener noreferrer nofollow"}
+
+
+def test_a_table_has_cells_and_no_style() -> None:
+    html = to_html("| a | b |\n|:--|--:|\n| `x` [event 3] | <b> |\n")
+    assert "<th>a</th>" in html
+    assert '<td><code>x</code> <a href="#event-3">[event 3]</a></td>\n<td>&lt;b&gt;</td>' in html
+    assert "style" not in html
 
 
 ATTACKS = [
@@ -100,6 +108,7 @@ ATTACKS = [
     "*<b onmouseover=alert(1)>*",
     "[x](ht\u200btps://evil.example)",
     "\x00<script>alert(1)</script>",
+    "|<script>alert(1)</script>|b|\n|:-:|-|\n|[x](javascript:alert(1))|<img src=x onerror=alert(1)>|",
 ]  # fmt: skip
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from sre_agent.sentences import answer, moment
+from sre_agent.sentences import answer, did_it_help, moment, what_next
 from sre_agent.web.app import ROUTES
+from sre_agent.web.pages import _acts
 from sre_agent.web.rendering import HERE, POLICY
 from tests.chaos.monkey import OwnPostgres
 from tests.web.conftest import Serve
@@ -36,6 +37,11 @@ async def page_of(server: Served, path: str, status: int = 200, **headers: str) 
 
 def cells(row: Element) -> dict[str, str]:
     return {cell["data-label"]: cell.text for cell in row.all("td")}
+
+
+def told(page: Element, name: str) -> dict[str, str]:
+    """A list of terms: each with what is said of it."""
+    return {entry.one("dt").text: entry.one("dd").text for entry in page.one("dl", class_=name).all("div")}
 
 
 def done(incident: dict[str, Any]) -> str:
@@ -97,6 +103,35 @@ async def test_a_filter_of_the_page_is_the_api_s_and_stands_in_its_form(server: 
         assert form.one("select", name=name).one("option", selected="").text == value
 
 
+async def test_the_list_says_what_the_agent_did_last_night(server: Served) -> None:
+    await server.deliver(payload(alert(pod="a"), alert(pod="b")))
+    assert (await page_of(server, "/")).one("div", id="lately").text == (
+        "Last 24 hours: 2 incidents opened; nothing was changed."
+    )
+    with psycopg.connect(server.site.service.database, autocommit=True) as connection:
+        for minutes, status in ((90, "done"), (300, "unknown"), (60 * 25, "done")):
+            connection.execute(
+                "insert into actions (incident_id, run_id, attempt, scope, cluster, tool, action, target_key, body,"
+                " near_limit, status, intended_at, finished_at) select incident_id, id, 1, 'live', 'unknown',"
+                " 'cordon_node', 'cordon_node:worker-' || %s::int, 'x', '{}', false, %s,"
+                " now() - %s::int * interval '1 minute', now() from runs where incident_id = 1",
+                [minutes, status, minutes],
+            )
+        connection.execute("update incidents set action_recommended = 'cordon_node:x' where id = 2")
+    server.site.lately.forget()
+    lately = (await page_of(server, "/")).one("div", id="lately")
+    assert lately.one("p").text == (
+        "Last 24 hours: 2 incidents opened, → 1 with a recommended change; ✓ 2 changes made."
+    )
+    assert [item.text for item in lately.all("li")] == [
+        "1 ✓ cordon_node:worker-90 1 h ago",
+        "1 ? cordon_node:worker-300, of which no answer came 5 h ago",
+    ]
+    assert lately.all("a")[0]["href"] == "/incident/1"
+    for path in ("/?origin=replay", "/?status=open"):
+        assert (await page_of(server, path)).all("div", id="lately") == []
+
+
 async def test_an_empty_list_says_how_to_send_the_first_alert(server: Served) -> None:
     page = await page_of(server, "/")
     empty = page.one("div", id="incidents").text
@@ -112,8 +147,12 @@ async def test_an_incident_says_what_the_api_says(played_server: Served, identif
     document = (await played_server.get(f"/api/incidents/{identifier}")).body
     incident = document["incident"]
     assert page.one("p", class_="lead").text.endswith(answer(document))
-    assert page.one("p", class_="before").text == "This was not recorded before."
-    where = {entry.one("dt").text: entry.one("dd").text for entry in page.one("dl", class_="where").all("div")}
+    questions = told(page, "questions")
+    assert questions["Next"] == what_next(document)
+    assert questions.get("Did it help?") == did_it_help(document)
+    assert questions["Before?"].startswith("No: this is the first time")
+    assert page.one("p", class_="says").text == incident["annotations"]["description"]
+    where = told(page, "where")
     for name in ("cluster", "namespace", "workload", "pod", "container", "node"):
         assert where.get(name) == incident[name]
     assert where["runbook"] == f"{incident['runbook_id']}, mode {incident['agent_mode']}"
@@ -138,7 +177,11 @@ async def test_the_past_says_what_the_api_says(server: Served) -> None:
         await server.post(f"/api/incidents/{newest}/resolve")
     document = (await server.get(f"/api/incidents/{newest}")).body
     page = await page_of(server, f"/incident/{newest}")
-    assert page.one("p", class_="before").text.startswith("Recorded 3 times since ")
+    assert told(page, "questions")["Before?"].startswith("Yes: 3 times since ")
+    (last_time,) = page.one("dl", class_="questions").all("a")
+    assert last_time["href"] == f"/incident/{document['past_incidents'][0]['id']}"
+    oldest = await page_of(server, f"/incident/{document['past_incidents'][-1]['id']}")
+    assert told(oldest, "questions")["Before?"].startswith("No, but 2 times since, the newest ")
     past = page.one("section", id="past")
     rows = past.one("tbody").all("tr")
     assert len(rows) == len(document["past_incidents"]) == 2
@@ -151,7 +194,7 @@ async def test_the_past_says_what_the_api_says(server: Served) -> None:
             "Runbook": entry["runbook_id"],
             "What was done": done(entry),
         }
-    assert past.one("svg")["aria-label"] == "3 occurrences in one week"
+    assert past.one("svg")["aria-label"] == "3 occurrences in 8 weeks, at most 3 in one of them"
 
 
 async def test_a_citation_of_another_incident_s_event_leads_to_it(played_server: Served) -> None:
@@ -227,6 +270,41 @@ async def test_a_refusal_says_its_rule_its_reason_and_what_would_allow_it(played
         assert refusal["allowed_by"] in text
 
 
+async def test_an_incident_whose_run_has_not_ended_says_so(server: Served) -> None:
+    await server.deliver(payload())
+    (row,) = (await page_of(server, "/")).one("div", id="incidents").one("tbody").all("tr")
+    assert cells(row)["What was done"] == "· no run has ended yet"
+    asked = told(await page_of(server, "/incident/1"), "questions")
+    assert asked["Next"] == "Wait for the run to end: it is queued."
+
+
+async def test_a_refusal_is_no_error_in_colour_or_mark(played_server: Served) -> None:
+    page = await page_of(played_server, "/incident/3")
+    assert (
+        page.one("section", class_="refused").one("p", class_="lead").text.startswith("– The agent changed nothing: ")
+    )
+
+
+async def test_when_a_refusal_passes_is_said_once(played_server: Served) -> None:
+    step = {
+        "step": "cordon_node", "tool": "cordon_node", "status": "refused", "reason": "twice today", "gate": None,
+        "arguments": {}, "result": None,
+    }  # fmt: skip
+    said = {"rule": "daily-cap", "verdict": "refuse", "reason": "twice today", "by_hand": None}
+    said |= {"retry_at": "2026-04-21T05:14:40+00:00", "allowed_by": "waiting until 2026-04-21 05:14:40 UTC"}
+    state = {"rb_steps": [step | {"judgements": [said, said | {"allowed_by": "patience"}]}]}
+    with psycopg.connect(played_server.site.service.database, autocommit=True) as connection:
+        connection.execute(
+            "insert into incident_events (incident_id, ts, event_type, payload) values (3, now(), 'final', %s)",
+            [json.dumps({"runbook_id": "RB_NODE_NOTREADY", "state": state})],
+        )
+    shown = (await page_of(played_server, "/incident/3")).one("ul", class_="reasons").all("span", class_="by")
+    assert [each.text for each in shown] == [
+        "allowed by: waiting until 2026-04-21 05:14:40 UTC",
+        "allowed by: patience, not before 2026-04-21 05:14:40 UTC",
+    ]
+
+
 async def test_the_sections_and_the_button_are_there_even_when_empty(server: Served) -> None:
     await server.deliver(payload())
     page = await page_of(server, "/incident/1")
@@ -242,6 +320,7 @@ async def test_the_status_says_what_the_api_says(server: Served) -> None:
     await server.post("/api/pause", json.dumps({"reason": "a change of the network"}))
     said, page = (await server.get("/api/status")).body, await page_of(server, "/status")
     assert page.one("p", class_="lead").text == "Changes are held back."
+    assert "a change of the network" in page.one("section", class_="answer").text
     where = {entry.one("dt").text: entry.one("dd").text for entry in page.one("dl", class_="where").all("div")}
     assert where["queued"].partition(",")[0] == str(said["queued"])
     assert where["running"].partition(",")[0] == str(said["running"])
@@ -259,6 +338,34 @@ async def test_the_status_page_asks_no_model(serve: Serve) -> None:
         found = (await page_of(server, "/status")).all("tbody")[1].text
     assert "some-model is set up; not asked" in found
     assert "cannot be reached" not in found
+
+
+@pytest.mark.parametrize(
+    ("mode", "held", "reached", "said", "kind"),
+    [
+        ("auto", False, True, "Nothing holds changes back.", "taken"),
+        ("auto", False, False, "Nothing can be changed.", "refused"),
+        ("recommend", False, True, "Changes are recommended to a person, none is made", "recommended"),
+        ("recommend", False, False, "Changes are recommended to a person, none is made", "recommended"),
+        ("auto", True, True, "Changes are held back.", "refused"),
+        ("recommend", True, False, "Changes are held back.", "refused"),
+    ],
+)
+def test_the_status_does_not_say_that_nothing_holds_changes_back_where_none_is_made(
+    mode: str, held: bool, reached: bool, said: str, kind: str
+) -> None:
+    brakes = [{"what": "paused by somebody", "on": held}, {"what": "no storm", "on": False}]
+    shown = _acts({"mode": mode, "held": held, "brakes": brakes}, reached=reached)
+    assert (shown["said"].startswith(said), shown["kind"]) == (True, kind)
+    assert ("paused by somebody" in shown["because"], "no storm" in shown["because"]) == (held, False)
+    assert any("no cluster" in what for what in shown["because"]) is not reached
+
+
+async def test_what_to_do_by_hand_is_a_table_where_a_runbook_has_one(server: Served) -> None:
+    page = await page_of(server, "/runbook/RB_CRASHLOOP")
+    prose = page.one("div", class_="prose")
+    assert [cell.text for cell in prose.one("thead").all("th")] == ["what you see", "do"]
+    assert "|" not in prose.text
 
 
 async def test_runbooks_say_their_steps_and_how_often_they_ran(played_server: Served) -> None:
@@ -361,6 +468,9 @@ async def test_without_a_database_every_page_says_so_and_tries_again(own_postgre
         assert (await page_of(server, "/sign-in")).one("h1").text == "Sign in"
         form = await server.post("/incident/1/decide", "what=suppress&reason=x", Accept="text/html")
         assert (form.status, "refresh" in form.body) == (503, False)
+        back = Element.of(form.body).one("main").all("a")[0]
+        assert (back.text, back["href"]) == ("Back to where you were", "/incident/1?reason=x#act")
+        assert "what you wrote is kept" in Element.of(form.body).one("main").text
         await own_postgres.start()
         for path in ("/", "/incident/1", "/status", "/runbooks"):
             await page_of(server, path)
@@ -377,6 +487,7 @@ async def test_a_regenerate_that_fails_keeps_the_old_analysis_and_says_why(
     page = Element.of(refused.body)
     assert (refused.status, "is being written already" in page.one("p", role="alert").text) == (409, True)
     assert page.one("section", id="analysis").one("div", class_="prose").all("h3")
+    assert page.one("main")["data-here"] == "/incident/1#analysis"
     assert (await played_server.get("/api/incidents/1")).body["analysis_markdown"] == before
 
 
@@ -479,9 +590,12 @@ async def test_long_names_many_events_and_a_large_analysis_are_shown(played_serv
             ["## Summary\n\n" + "word [event 1] " * 13_500],
         )
     page = await page_of(played_server, "/incident/1")
+    document = (await played_server.get("/api/incidents/1")).body
+    assert page.one("p", class_="lead").text.endswith(answer(document))
+    assert page.all("div", class_="change") != []
     assert len(page.one("section", id="timeline").all("li", class_="event")) == 1000
     assert "earlier ones are in the document" in page.one("section", id="timeline").text
-    assert page.one("section", id="analysis").one("div", class_="prose").text.count("word") == 13_500
+    assert page.one("section", id="analysis").all("div", class_="prose")[0].text.count("word") == 13_500
 
 
 async def test_what_somebody_tampered_with_is_shown_and_breaks_nothing(played_server: Served) -> None:

@@ -2,6 +2,10 @@
 // there.
 "use strict";
 
+// A page that answers a form has the form's address: a reload, and staying current, are to read the page it stands on.
+const here = document.getElementById("main").dataset.here;
+if (here) history.replaceState(null, "", here);
+
 const live = document.getElementById("live");
 const say = (text) => { live.textContent = text; };
 
@@ -37,11 +41,14 @@ async function renew() {
   fresh.querySelectorAll("tr[data-version]").forEach((each) => {
     if (versions.size && versions.get(each.id) !== each.dataset.version) each.classList.add("changed");
   });
+  keepTold(place, fresh);
   place.replaceWith(fresh);
   prepare(fresh);
   held(fresh);
-  const alert = page.getElementById("last-alert");
-  if (alert) document.getElementById("last-alert").textContent = alert.textContent;
+  for (const beside of document.querySelectorAll("[data-current]")) {
+    const now = page.getElementById(beside.id);
+    if (now && !beside.contains(document.activeElement)) beside.replaceWith(now);
+  }
 }
 
 // What is looked at and what has the focus, to be found again after the place was renewed.
@@ -61,6 +68,14 @@ function placeOf(place) {
     if (caret && found.setSelectionRange) found.setSelectionRange(...caret);
     scrollBy({ top: found.getBoundingClientRect().top - top, behavior: "instant" });
   };
+}
+
+// Why a form was refused stays until something happens to the incident.
+function keepTold(place, fresh) {
+  const told = place.querySelector("section[id] > [role=alert]");
+  const section = told && fresh.querySelector(`#${told.parentElement.id}`);
+  if (!section || fresh.dataset.version !== place.dataset.version || section.querySelector("[role=alert]")) return;
+  section.firstElementChild.after(told);
 }
 
 const nameOf = (details) => `${details.closest("[id]")?.id}/${details.querySelector("summary")?.textContent}`;
