@@ -4,16 +4,14 @@ Called by `pages`. Everything on it is of the one read that the API answers, and
 """
 
 import asyncio
-import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 from aiohttp import web
-from markupsafe import Markup
 
-from sre_agent import markdown, views
+from sre_agent import views
 from sre_agent.analysis.facts import CaseFacts
 from sre_agent.analysis.patterns import patterns_of
 from sre_agent.incident import Incident
@@ -21,6 +19,7 @@ from sre_agent.quantity import QuantityError, bytes_of
 from sre_agent.run import StepRecord, StepStatus
 from sre_agent.sentences import MARKS, answer, last_state, step_from_json
 from sre_agent.store.history_rows import PatternFacts
+from sre_agent.web.analyses import analyses_of, html_of
 from sre_agent.web.charts import occurrences, values
 from sre_agent.web.parameters import incident_id
 from sre_agent.web.questions import questions
@@ -30,10 +29,6 @@ from sre_agent.web.story import words_of_alert
 
 MOST_EVENTS = 1000
 """Of a timeline; more are in the document. What the answer says is of all of them."""
-MOST_ANALYSES = 20
-
-_CITED = re.compile(r'href="#event-([0-9]{1,19})"')
-_HEADING = re.compile(r"<(/?)h([1-6])>")
 
 
 async def incident_page(
@@ -49,9 +44,8 @@ async def incident_page(
     document = seen.as_json()
     events = document["events"][-MOST_EVENTS:]
     outcome, mark = _outcome(document)
-    written = [event for event in document["events"] if event["event_type"] == "analysis"][-MOST_ANALYSES:]
     here = {event["id"] for event in events}
-    analyses = [_analysis(event, here) for event in reversed(written)]
+    analyses = analyses_of(document["events"], here)
     steps = _steps(document)
     case = CaseFacts(incident=seen.incident, events=seen.events, past=past)
     return page(
@@ -125,37 +119,6 @@ def _outcome(document: Mapping[str, Any]) -> tuple[str, str]:
             return names[key], mark
     refused = any(step.get("status") == "refused" for step in last_state(document).get("rb_steps", ()))
     return ("refused" if refused else "none", "–")
-
-
-def _analysis(event: Mapping[str, Any], here: Collection[int]) -> dict[str, Any]:
-    payload = event["payload"]
-    sections = payload.get("sections") or {}
-    by_model = [title for title, by in sections.items() if by != "composed"]
-    if not by_model:
-        by = "by code, from the stored facts"
-    elif len(by_model) == len(sections):
-        by = f"by {payload.get('model')}, checked against the stored facts"
-    else:
-        by = f"by {payload.get('model')} and checked: {', '.join(by_model)}; the rest by code, from the stored facts"
-    return {
-        "ts": event["ts"],
-        "regenerated": bool(payload.get("regenerated")),
-        "by": by,
-        "why": payload.get("why"),
-        "html": html_of(str(payload.get("analysis_markdown") or ""), here),
-    }
-
-
-def html_of(text: str, here: Collection[int] = ()) -> Markup:
-    """Markdown as HTML, its headings below the section's; `markdown` is what makes it safe.
-
-    A citation of an event that is not `here` leads to the page of its incident.
-    """
-    html = markdown.to_html(text)
-    html = _CITED.sub(lambda found: found[0] if int(found[1]) in here else f'href="/event/{found[1]}"', html)
-    down = 3 - min((int(level) for _, level in _HEADING.findall(html)), default=3)
-    html = _HEADING.sub(lambda found: f"<{found[1]}h{min(6, int(found[2]) + down)}>", html)
-    return Markup(html)  # noqa: S704 - `markdown` escaped it
 
 
 def _sources(document: Mapping[str, Any]) -> list[dict[str, str]]:

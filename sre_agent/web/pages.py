@@ -21,10 +21,11 @@ from sre_agent.runbook import Runbook
 from sre_agent.status import read_status, status_json
 from sre_agent.tools.registry import TOOLS
 from sre_agent.tools.types import RemediationTool
+from sre_agent.web.analyses import html_of
 from sre_agent.web.api import BY
 from sre_agent.web.body import LONGEST_TEXT
 from sre_agent.web.errors import Refused
-from sre_agent.web.incident_page import html_of, incident_page
+from sre_agent.web.incident_page import incident_page
 from sre_agent.web.parameters import PAGE_PARAMETERS, incident_id, page_asked
 from sre_agent.web.rendering import page, see_other
 from sre_agent.web.signing import form_of

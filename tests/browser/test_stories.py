@@ -214,6 +214,27 @@ def test_a_citation_jumps_to_its_event_and_the_event_has_its_json(visit: Visit, 
     assert payload == events[target]["payload"]
 
 
+def test_a_wide_window_has_the_past_beside_the_analysis(visit: Visit) -> None:
+    def tops(width: int) -> list[tuple[float, float]]:
+        page = visit("/incident/1", width=width)
+        boxes = [page.locator(name).bounding_box() for name in ("#analysis", "#past", "#timeline")]
+        return [(round(box["x"]), round(box["y"])) for box in boxes if box is not None]
+
+    analysis, past, timeline = tops(1440)
+    assert past[1] == analysis[1]
+    assert past[0] > analysis[0] == timeline[0]
+    assert [y for _, y in tops(1000)] == sorted(y for _, y in tops(1000))
+
+
+def test_printed_an_incident_is_dark_on_white_with_all_that_is_read(visit: Visit) -> None:
+    page = visit("/incident/2", scheme="dark")
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    for name in (".lead", ".diff", ".copy code", "#analysis .prose", "#past", "#timeline .event"):
+        expect(page.locator(name).first).to_be_visible()
+    assert page.locator("button:visible, input:visible, nav:visible, #timeline summary:visible").count() == 0
+
+
 def test_links_lead_to_other_systems_with_the_incident_s_names(visit: Visit) -> None:
     links = visit("/incident/1").locator(".links a")
     assert (links.first.get_attribute("href") or "").startswith("https://grafana.example/d/pods?var-pod=")

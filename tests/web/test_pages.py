@@ -181,6 +181,7 @@ async def test_the_past_says_what_the_api_says(server: Served) -> None:
     (last_time,) = page.one("dl", class_="questions").all("a")
     assert last_time["href"] == f"/incident/{document['past_incidents'][0]['id']}"
     oldest = await page_of(server, f"/incident/{document['past_incidents'][-1]['id']}")
+    assert [row.one("span", class_="quiet").text for row in oldest.one("tbody").all("tr")] == ["later", "later"]
     assert told(oldest, "questions")["Before?"].startswith("No, but 2 times since, the newest ")
     past = page.one("section", id="past")
     rows = past.one("tbody").all("tr")
@@ -506,6 +507,26 @@ async def test_regenerated_twice_there_are_three_and_the_newest_is_shown(played_
     section = (await page_of(played_server, "/incident/1")).one("section", id="analysis")
     assert section.text.count("Written again") == 1
     assert len(section.all("details", class_="older")) == 2
+
+
+async def test_an_older_analysis_says_where_the_newest_differs(played_server: Served) -> None:
+    first = (await played_server.get("/api/incidents/1")).body["analysis_markdown"]
+    await played_server.post("/incident/1/regenerate-analysis")
+    with psycopg.connect(played_server.site.service.database, autocommit=True) as connection:
+        connection.execute(
+            "insert into incident_events (incident_id, ts, event_type, payload) values (1, now(), 'analysis',"
+            " jsonb_build_object('analysis_markdown', %s::text, 'runbook_id', null, 'regenerated', true))",
+            [first.replace("## Follow-ups\n", "## Follow-ups\n\n- Ask the <owner>.\n")],
+        )
+    page = await page_of(played_server, "/incident/1")
+    for older in page.one("section", id="analysis").all("details", class_="older"):
+        assert older.one("summary").text.endswith(": the newest differs in 1 place")
+        assert older.one("p", class_="path").text == "Follow-ups"
+        assert [line.text for line in older.all("ins")] == ["the newest says: + - Ask the <owner>."]
+        assert older.all("del") == []
+        assert older.one("div", class_="prose").all("h3")
+    again = (await page_of(played_server, "/incident/2")).one("section", id="analysis")
+    assert again.all("details", class_="older") == []
 
 
 async def test_a_person_s_word_is_kept_with_its_reason(server: Served) -> None:
