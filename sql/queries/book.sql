@@ -26,14 +26,18 @@ select id, origin, scope, cluster, fingerprint, dedup_key, alertname, namespace,
 
 -- name: lately
 -- What was opened and what was changed since a moment; live incidents alone. What was opened then was updated then, too,
--- and by that it is found. A change whose answer never came may have been made.
+-- and by that it is found, up to a number that a person does not tell from a larger one. A change whose answer never
+-- came may have been made.
 select opened.*, made.*
   from (select count(*) as incidents,
                count(*) filter (where action_error is not null) as failed,
                count(*) filter (where action_error is null and action_taken is null and action_recommended is not null)
                    as recommended
-          from incidents
-         where origin = 'live' and updated_at >= %(since)s and created_at >= %(since)s) opened,
+          from (select action_error, action_taken, action_recommended
+                  from incidents
+                 where origin = 'live' and updated_at >= %(since)s and created_at >= %(since)s
+                 order by updated_at desc
+                 limit %(most_counted)s) newest) opened,
        (select count(*) as changes,
                coalesce(jsonb_agg(
                    jsonb_build_object(

@@ -21,6 +21,8 @@ from sre_agent.store.rows import incident_from_row
 MOST = 200
 """The longest page."""
 LONGEST_TEXT = 200
+MOST_COUNTED = 10_000
+"""Of the incidents of a time; more are not counted, so that it takes no longer."""
 NEIGHBOURS = 2
 """How many ids on each side of an unknown one are named."""
 
@@ -107,7 +109,10 @@ class Change:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Lately:
-    """What went on since a moment: incidents opened, what came of them, changes made; `newest` are the newest few."""
+    """What went on since a moment: incidents opened, what came of them, changes made; `newest` are the newest few.
+
+    `incidents` is MOST_COUNTED where there were so many or more.
+    """
 
     incidents: int
     recommended: int
@@ -172,7 +177,7 @@ class IncidentBook:
 
     async def lately(self, *, cluster: str, since: datetime, most: int = 5) -> Lately:
         """What live incidents brought since a moment, and what was changed in this cluster."""
-        (row,) = await self._database.rows("lately", cluster=cluster, since=since, most=most)
+        (row,) = await self._database.rows("lately", cluster=cluster, since=since, most=most, most_counted=MOST_COUNTED)
         newest = [each | {"at": datetime.fromisoformat(each["at"])} for each in row["newest"]]
         return Lately(**(dict(row) | {"newest": tuple(Change(**each) for each in newest)}))
 

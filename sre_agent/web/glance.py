@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 STATUS_SECONDS = 2.0
 CHECKS_SECONDS = 60.0
 COUNTED_SECONDS = 10.0
-"""Every run is counted, or every incident of a day, which takes a quarter of a second where there are a million."""
+"""Every run is counted, which takes a quarter of a second where there are a million."""
 
 Read = TypeVar("Read")
 

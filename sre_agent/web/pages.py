@@ -19,6 +19,7 @@ from sre_agent.errors import SreAgentError
 from sre_agent.log import get_logger
 from sre_agent.runbook import Runbook
 from sre_agent.status import read_status, status_json
+from sre_agent.store.book import MOST_COUNTED
 from sre_agent.tools.registry import TOOLS
 from sre_agent.tools.types import RemediationTool
 from sre_agent.web.analyses import html_of
@@ -56,6 +57,7 @@ async def incidents(request: web.Request) -> web.Response:
         older=older,
         newest=f"/?{urlencode(kept)}" if given["cursor"] or given["offset"] else None,
         lately=lately,
+        most_counted=MOST_COUNTED,
         replays=given["origin"] == "replay",
         runbook_ids=sorted(site.service.runbooks().by_id),
         last_alert_at=head["last_alert_at"],

@@ -211,9 +211,12 @@ def _ago(at: str | datetime | None, now: datetime) -> str:
     return "just now" if seconds >= -60 else "in the future"
 
 
+_PARTS = re.compile(r"(?<=[/:;,_])|(?<=[a-z])(?=[A-Z])")
+
+
 def _soft(text: str) -> Markup:
     """A name or an action that may be broken where its parts end, rather than anywhere."""
-    return Markup("<wbr>").join(re.split(r"(?<=[/:;,])", text))
+    return Markup("<wbr>").join(_PARTS.split(text))
 
 
 def _no_run_yet(entry: Mapping[str, Any]) -> bool:

@@ -86,6 +86,16 @@ def test_no_page_scrolls_sideways(visit: Visit, fresh: int, overfull: int, width
     assert wider == []
 
 
+@pytest.mark.parametrize("width", [900, 1024, 1100, 1180, 1280, 1440])
+def test_no_column_of_a_table_is_hidden(visit: Visit, fresh: int, overfull: int, width: int) -> None:
+    """What was done stands at the right, where a table that is too wide would hide it."""
+    page = visit("/", width=width)
+    for path in ("/", "/?origin=replay", "/incident/1", f"/incident/{fresh}", "/runbooks", "/status"):
+        page.goto(path)
+        hidden = "[...document.querySelectorAll('.table')].filter(each => each.scrollWidth > each.clientWidth).length"
+        assert (path, page.evaluate(hidden)) == (path, 0)
+
+
 def test_at_320_pixels_everything_can_be_reached(visit: Visit, fresh: int) -> None:
     page = visit(f"/incident/{fresh}", width=320)
     for name in ("↻ Re-generate Analysis", "Suppress:", "Resolve:"):
