@@ -316,6 +316,23 @@ def test_pause_and_resume(visit: Visit, site: Site) -> None:
     assert site.get("/api/status")["pauses"] == []
 
 
+def test_an_open_list_says_that_changes_are_held_back_and_what_went_on(visit: Visit, site: Site) -> None:
+    site.deliver(pod="lately-1")
+    page = visit("/")
+
+    def notices() -> int:
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        return page.locator("#held .notice").count()
+
+    expect(page.locator("#lately")).to_contain_text("Last 24 hours: ")
+    expect(page.locator("#held .notice")).to_have_count(0)
+    site.call("/api/pause", {"reason": "seen by nobody who reloads"})
+    until(lambda: notices() == 1)
+    expect(page.locator("#held")).to_contain_text("seen by nobody who reloads")
+    site.call("/api/resume")
+    until(lambda: notices() == 0)
+
+
 def test_signing_in_reading_acting_and_signing_out(visit: Visit, guarded: Site) -> None:
     page = visit("/incident/1?reason=x#act", at=guarded, watched=False)
     expect(page.locator("h1")).to_have_text("Sign in")
@@ -353,6 +370,31 @@ def test_a_session_that_ends_while_a_reason_is_written_keeps_the_reason(visit: V
     page.keyboard.press("Enter")
     expect(page.get_by_label("Reason")).to_have_value("half past & <three>")
     assert guarded.get("/api/status")["held"] is False
+
+
+def test_a_session_that_ends_while_one_reads_is_told_and_keeps_what_is_being_written(
+    visit: Visit, guarded: Site
+) -> None:
+    page = visit("/incident/1", at=guarded, watched=False)
+    page.get_by_label("Token").fill(OPERATOR)
+    page.keyboard.press("Enter")
+    page.get_by_label("Reason").fill("half a reason")
+    signed_in = page.context.cookies()
+    page.context.clear_cookies()
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    link = page.locator("#live a")
+    expect(page.locator("#live")).to_have_text("Your session is over: sign in")
+    page.context.add_cookies(signed_in)
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    expect(page.locator("#live")).to_be_empty()  # signed in again, in another tab
+    page.context.clear_cookies()
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    page.get_by_label("Reason").fill("half a reason & more")
+    link.click()
+    page.get_by_label("Token").fill(OPERATOR)
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Reason")).to_have_value("half a reason & more")
+    assert guarded.get("/api/incidents/1")["incident"]["status"] == "open"
 
 
 @pytest.mark.parametrize("path", ["/?origin=replay", "/incident/1", "/runbooks", "/runbook/RB_OOM", "/status"])

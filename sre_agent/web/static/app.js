@@ -27,8 +27,9 @@ async function renew() {
   try {
     answer = await fetch(location.href, { headers: { Accept: "text/html" } });
   } catch { return; }
-  if (answer.redirected) { say("Your session is over: reload the page to sign in"); return; }
+  if (answer.redirected) { sayOver(); return; }
   if (!answer.ok) return;
+  if (over) { over = false; say(""); }
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const fresh = page.getElementById(place.id);
   if (!fresh || place.querySelector("form[data-sent]")) return;
@@ -49,6 +50,23 @@ async function renew() {
     const now = page.getElementById(beside.id);
     if (now && !beside.contains(document.activeElement)) beside.replaceWith(now);
   }
+}
+
+// The session is over: signing in leads back here, with the reason that is being written.
+let over = false;
+function sayOver() {
+  if (over) return;
+  over = true;
+  const link = document.createElement("a");
+  link.textContent = "sign in";
+  const lead = () => {
+    const typed = document.querySelector("main input[name=reason]")?.value.trim();
+    const back = location.pathname + (typed ? `?${new URLSearchParams({ reason: typed })}` : location.search);
+    link.href = `/sign-in?${new URLSearchParams({ next: back })}`;
+  };
+  lead();
+  link.addEventListener("click", lead);
+  live.replaceChildren("Your session is over: ", link);
 }
 
 // What is looked at and what has the focus, to be found again after the place was renewed.
@@ -89,11 +107,11 @@ function listen() {
     if (!mine || String(JSON.parse(event.data).id) === mine) soon();
   });
   stream.addEventListener("reload", () => soon());
-  stream.addEventListener("open", () => { if (lost) { lost = false; say(""); soon(); } });
+  stream.addEventListener("open", () => { over = false; if (lost) { lost = false; say(""); soon(); } });
   stream.addEventListener("error", () => {
     lost = true;
-    say("Not live at the moment; trying again");
-    if (stream.readyState === EventSource.CLOSED) setTimeout(listen, 5000);
+    if (!over) say("Not live at the moment; trying again");
+    if (stream.readyState === EventSource.CLOSED) { soon(); setTimeout(listen, 5000); }
   });
   addEventListener("pagehide", () => stream.close(), { once: true });
 }
