@@ -25,10 +25,10 @@ select id, origin, scope, cluster, fingerprint, dedup_key, alertname, namespace,
  order by updated_at desc, id desc;
 
 -- name: lately
--- What was opened and what was changed since a moment; live incidents alone. What was opened then was updated then, too,
--- and by that it is found, up to a number that a person does not tell from a larger one. A change whose answer never
--- came may have been made.
-select opened.*, made.*
+-- What was opened and what was changed since a moment, and what is open now; live incidents alone. What was opened then
+-- was updated then, too, and by that it is found. Counted is up to a number that a person does not tell from a larger one.
+-- A change whose answer never came may have been made.
+select opened.*, made.*, standing.*
   from (select count(*) as incidents,
                count(*) filter (where action_error is not null) as failed,
                count(*) filter (where action_error is null and action_taken is null and action_recommended is not null)
@@ -48,7 +48,9 @@ select opened.*, made.*
                   from actions
                  where scope = 'live' and cluster = %(cluster)s and intended_at >= %(since)s
                    and status in ('done', 'unknown')) done
-       ) made;
+       ) made,
+       (select count(*) as open
+          from (select from incidents where origin = 'live' and status = 'open' limit %(most_counted)s) each) standing;
 
 -- name: nearest_incidents
 (select id from incidents where id < %(incident_id)s order by id desc limit %(each_side)s)

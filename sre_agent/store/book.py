@@ -111,9 +111,10 @@ class Change:
 class Lately:
     """What went on since a moment: incidents opened, what came of them, changes made; `newest` are the newest few.
 
-    `incidents` is MOST_COUNTED where there were so many or more.
+    `open` are those that are open now. It and `incidents` are MOST_COUNTED where there are so many or more.
     """
 
+    open: int
     incidents: int
     recommended: int
     failed: int

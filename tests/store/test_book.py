@@ -66,6 +66,9 @@ async def test_what_went_on_lately_is_counted_and_the_newest_changes_are_named(s
         (taken.incident_id, NOW + timedelta(minutes=4), True),
         (taken.incident_id, NOW + timedelta(minutes=3), False),
     ]
+    assert found.open == 4  # that of before, too; no replay
+    await store.book.resolve(taken.incident_id, by="a person", reason=None, now=NOW)
+    assert (await store.book.lately(cluster="prod", since=NOW)).open == 3
     later = await store.book.lately(cluster="prod", since=NOW + timedelta(minutes=5))
     assert (later.incidents, later.changes, later.newest) == (0, 0, ())
     assert (await store.book.lately(cluster="other", since=NOW)).changes == 0

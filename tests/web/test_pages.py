@@ -106,7 +106,7 @@ async def test_a_filter_of_the_page_is_the_api_s_and_stands_in_its_form(server: 
 async def test_the_list_says_what_the_agent_did_last_night(server: Served) -> None:
     await server.deliver(payload(alert(pod="a"), alert(pod="b")))
     assert (await page_of(server, "/")).one("div", id="lately").text == (
-        "Last 24 hours: 2 incidents opened; nothing was changed."
+        "Last 24 hours: 2 incidents opened; nothing was changed. 2 open now"
     )
     with psycopg.connect(server.site.service.database, autocommit=True) as connection:
         for minutes, status in ((90, "done"), (300, "unknown"), (60 * 25, "done")):
@@ -121,13 +121,13 @@ async def test_the_list_says_what_the_agent_did_last_night(server: Served) -> No
     server.site.lately.forget()
     lately = (await page_of(server, "/")).one("div", id="lately")
     assert lately.one("p").text == (
-        "Last 24 hours: 2 incidents opened, → 1 with a recommended change; ✓ 2 changes made."
+        "Last 24 hours: 2 incidents opened, → 1 with a recommended change; ✓ 2 changes made. 2 open now"
     )
     assert [item.text for item in lately.all("li")] == [
         "1 ✓ cordon_node:worker-90 1 h ago",
         "1 ? cordon_node:worker-300, of which no answer came 5 h ago",
     ]
-    assert lately.all("a")[0]["href"] == "/incident/1"
+    assert [link["href"] for link in lately.all("a")] == ["/?status=open", "/incident/1", "/incident/1"]
     for path in ("/?origin=replay", "/?status=open"):
         assert (await page_of(server, path)).all("div", id="lately") == []
 
