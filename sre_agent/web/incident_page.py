@@ -16,7 +16,7 @@ from sre_agent.analysis.facts import CaseFacts
 from sre_agent.analysis.patterns import patterns_of
 from sre_agent.incident import Incident
 from sre_agent.quantity import QuantityError, bytes_of
-from sre_agent.run import StepRecord, StepStatus
+from sre_agent.run import StepRecord, StepStatus, Verdict
 from sre_agent.sentences import MARKS, answer, last_state, step_from_json
 from sre_agent.store.history_rows import PatternFacts
 from sre_agent.web.analyses import analyses_of, html_of
@@ -71,18 +71,7 @@ async def incident_page(
             for step in steps
             if step.result and "diff" in step.result
         ],
-        reasons=[
-            {
-                "rule": judgement.rule,
-                "reason": judgement.reason,
-                "allowed_by": judgement.allowed_by,
-                "retry_at": judgement.retry_at,
-                "by_hand": judgement.by_hand,
-            }
-            for step in steps
-            for judgement in step.judgements
-            if judgement.verdict.name != "ALLOW"
-        ],
+        reasons=_reasons(steps),
         where=[
             (name, document["incident"][name])
             for name in ("cluster", "namespace", "workload", "pod", "container", "node")
@@ -109,6 +98,17 @@ def _steps(document: Mapping[str, Any]) -> list[StepRecord]:
         except (KeyError, TypeError, ValueError):
             continue
     return read
+
+
+def _reasons(steps: Sequence[StepRecord]) -> list[dict[str, Any]]:
+    """What spoke against the steps, in order; what several of them met stands once."""
+    reasons: list[dict[str, Any]] = []
+    for step in steps:
+        for judgement in step.judgements:
+            said = {name: getattr(judgement, name) for name in ("rule", "reason", "allowed_by", "retry_at", "by_hand")}
+            if judgement.verdict is not Verdict.ALLOW and said not in reasons:
+                reasons.append(said)
+    return reasons
 
 
 def _outcome(document: Mapping[str, Any]) -> tuple[str, str]:

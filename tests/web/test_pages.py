@@ -286,14 +286,15 @@ async def test_a_refusal_is_no_error_in_colour_or_mark(played_server: Served) ->
     )
 
 
-async def test_when_a_refusal_passes_is_said_once(played_server: Served) -> None:
+async def test_a_refusal_that_several_steps_met_and_when_it_passes_are_said_once(played_server: Served) -> None:
     step = {
         "step": "cordon_node", "tool": "cordon_node", "status": "refused", "reason": "twice today", "gate": None,
         "arguments": {}, "result": None,
     }  # fmt: skip
     said = {"rule": "daily-cap", "verdict": "refuse", "reason": "twice today", "by_hand": None}
     said |= {"retry_at": "2026-04-21T05:14:40+00:00", "allowed_by": "waiting until 2026-04-21 05:14:40 UTC"}
-    state = {"rb_steps": [step | {"judgements": [said, said | {"allowed_by": "patience"}]}]}
+    refused = step | {"judgements": [said, said | {"allowed_by": "patience"}]}
+    state = {"rb_steps": [refused, refused | {"step": "drain_node"}]}  # the second rests on the first
     with psycopg.connect(played_server.site.service.database, autocommit=True) as connection:
         connection.execute(
             "insert into incident_events (incident_id, ts, event_type, payload) values (3, now(), 'final', %s)",
