@@ -299,5 +299,13 @@ select id, seq, ts, event_type, payload, encode(prev_hash, 'hex') as prev_hash, 
 select id, status from runs
  where incident_id = %(incident_id)s and status in ('queued', 'running');
 
+-- name: looks_again_at
+-- As `queue_due_runs` finds it: when another run follows the newest one.
+select r.retry_at
+  from runs r join incidents i on i.id = r.incident_id
+ where r.incident_id = %(incident_id)s and i.origin = 'live' and i.status = 'open' and not is_over(i)
+ order by r.touched_at desc
+ limit 1;
+
 -- name: incidents_since
 select id from incidents where updated_at >= %(since)s order by id;

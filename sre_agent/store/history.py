@@ -101,6 +101,11 @@ class History:
         rows = await self._database.rows("run_under_way", incident_id=incident_id)
         return None if not rows else str(rows[0]["status"])
 
+    async def looks_again_at(self, incident_id: int) -> datetime | None:
+        """When another run follows the newest one by itself; None where none does."""
+        rows = await self._database.rows("looks_again_at", incident_id=incident_id)
+        return None if not rows else rows[0]["retry_at"]
+
     async def incidents_since(self, since: datetime) -> Sequence[int]:
         """The ids of all incidents that changed since then, oldest first."""
         return [row["id"] for row in await self._database.rows("incidents_since", since=since)]

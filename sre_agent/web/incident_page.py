@@ -36,10 +36,11 @@ async def incident_page(
 ) -> web.Response:
     store, identifier = site_of(request).service.store, incident_id(request)
     found = await store.book.find(identifier)
-    seen, past, running = await asyncio.gather(
+    seen, past, running, again_at = await asyncio.gather(
         views.detail_of(store, found),
         store.history.facts(found, as_of=datetime.now(UTC)),
         store.history.run_under_way(identifier),
+        store.history.looks_again_at(identifier),
     )
     document = seen.as_json()
     events = document["events"][-MOST_EVENTS:]
@@ -56,7 +57,7 @@ async def incident_page(
         events=events,
         says=words_of_alert(document["incident"]["annotations"]),
         answer=answer(document),
-        questions=questions(document, running=running, past=past),
+        questions=questions(document, running=running, again_at=again_at, past=past),
         outcome=outcome,
         mark=mark,
         running=running,

@@ -5,6 +5,7 @@ are those of the terminal, and of the TUI.
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from sre_agent.sentences import did_it_help, mark_of, moment, what_next
@@ -16,9 +17,16 @@ Question = Mapping[str, str | None]
 _MOST_SIMILAR = 50
 
 
-def questions(document: Document, *, running: str | None, past: PatternFacts) -> list[Question]:
-    """Each as {asked, told, href, link}. `running` is the status of a run under way, None without one."""
+def questions(
+    document: Document, *, running: str | None, again_at: datetime | None, past: PatternFacts
+) -> list[Question]:
+    """Each as {asked, told, href, link}.
+
+    `running` is the status of a run under way, None without one; `again_at` is when another one follows by itself.
+    """
     following = what_next(document) if running is None else f"Wait for the run to end: it is {running}."
+    if running is None and again_at is not None:
+        following += f" The agent looks again by itself at {moment(again_at.isoformat())}."
     told, href, link = _before(document, past)
     asked = (
         {"asked": "Next", "told": following, "href": None, "link": None},

@@ -279,6 +279,25 @@ async def test_an_incident_whose_run_has_not_ended_says_so(server: Served) -> No
     assert asked["Next"] == "Wait for the run to end: it is queued."
 
 
+async def test_when_the_agent_looks_again_is_said_under_next(server: Served) -> None:
+    await server.deliver(payload())
+
+    def change(statement: str) -> None:
+        with psycopg.connect(server.site.service.database, autocommit=True) as connection:
+            connection.execute(statement.encode())
+
+    async def following() -> str:
+        return told(await page_of(server, "/incident/1"), "questions")["Next"]
+
+    change("update runs set status = 'escalated', finished_at = now(), retry_at = '2126-04-21 05:14:40+00'")
+    assert (await following()).endswith(" The agent looks again by itself at 2126-04-21 05:14:40 UTC.")
+    change("update runs set retry_at = null")
+    assert "looks again" not in await following()
+    change("update runs set retry_at = '2126-04-21 05:14:40+00'")
+    assert (await server.post("/incident/1/decide", "what=suppress")).status == 200
+    assert "looks again" not in await following()
+
+
 async def test_a_refusal_is_no_error_in_colour_or_mark(played_server: Served) -> None:
     page = await page_of(played_server, "/incident/3")
     assert (
