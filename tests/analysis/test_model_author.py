@@ -24,8 +24,9 @@ from sre_agent.settings import load
 from sre_agent.store import EventRow, Store
 from sre_agent.store.book import StateForbids
 from tests.analysis.examples_played import ANSWERS, case_of, filled, play_example
-from tests.analysis.scripted_model import NAME, Cut, ScriptedModel, scripted
+from tests.analysis.scripted_model import NAME, Cut, scripted
 from tests.examples import EXAMPLES
+from tests.model_server import ModelServer, behaving
 from tests.store.store_builders import NOW, receive
 
 OOM = next(path for path in ANSWERS if path.stem == "oom-killed.auto")
@@ -68,7 +69,7 @@ def incident(database: str) -> Incident:
     return Incident(database=database, case=case, answer=filled(OOM.read_text(), case))
 
 
-def written(incident: Incident, model: ScriptedModel, **settings: str) -> tuple[Written, dict[str, Any]]:
+def written(incident: Incident, model: ModelServer, **settings: str) -> tuple[Written, dict[str, Any]]:
     """The analysis that comes of the model's answers, and its event."""
     environment = {"HOME": "/", "DATABASE_URL": incident.database, **model.environment, **settings}
     configured = load(environment)
@@ -248,7 +249,7 @@ def test_an_answer_that_was_cut_off_loses_its_last_section_and_what_is_missing(i
 
 
 def test_a_server_that_is_away_is_waited_for_no_longer_than_allowed(incident: Incident) -> None:
-    away = ScriptedModel(answers=[], url="http://127.0.0.1:9/v1")
+    away = ModelServer(answering=behaving, url="http://127.0.0.1:9/v1")
     done, event = written(incident, away, SRE_AGENT_LLM_TIME_PER_RUN="3s")
     assert done.markdown == compose(incident.case)
     assert event["why"]
@@ -324,7 +325,7 @@ def test_what_comes_from_outside_is_fenced_and_holds_no_secret(incident: Inciden
     assert fences == re.findall(r"^<data (\w+) source=\w+>$", everything, re.MULTILINE)
 
 
-def set_up(patch: pytest.MonkeyPatch, incident: Incident, model: ScriptedModel) -> None:
+def set_up(patch: pytest.MonkeyPatch, incident: Incident, model: ModelServer) -> None:
     for name, value in {"DATABASE_URL": incident.database, **model.environment}.items():
         patch.setenv(name, value)
 
