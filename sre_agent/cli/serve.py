@@ -95,7 +95,7 @@ async def _serve(
     from sre_agent.run import Mode
     from sre_agent.web.app import make_app
     from sre_agent.web.counting import count_run
-    from sre_agent.web.listening import listening
+    from sre_agent.web.listening import listening, places_of
     from sre_agent.web.site import SITE
 
     shelf = agent.open_shelf(settings, now)
@@ -121,7 +121,7 @@ async def _serve(
             sys.setswitchinterval(SWITCH_SECONDS)
             async with listening(app, sockets, tls):
                 missing = [*await missing_for_runs(settings, opened), *access.open_or_shut()]
-                _tell(service, sockets, missing, secure=tls is not None, works=works)
+                _tell(service, places_of(sockets, tls), missing, works=works)
                 if works:
                     await execute_runs(service, stopping, finished=count_run)
                 return await first
@@ -129,16 +129,12 @@ async def _serve(
             watching.cancel()
 
 
-def _tell(
-    service: "Service", sockets: "Sequence[socket.socket]", missing: list[str], *, secure: bool, works: bool
-) -> None:
+def _tell(service: "Service", places: str, missing: list[str], *, works: bool) -> None:
     from sre_agent.cli.serving import stored_in, tell
-    from sre_agent.web.listening import place_of
 
-    scheme = "https" if secure else "http"
     settings = service.settings
     facts = {
-        "listening": ", ".join(f"{scheme}://{place_of(listener)}" for listener in sockets),
+        "listening": places,
         "database": stored_in(settings),
         "cluster": service.place,
         "mode": settings.agent_mode,

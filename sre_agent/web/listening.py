@@ -1,7 +1,7 @@
-"""The sockets, TLS and connections of the server.
+"""The sockets, TLS and connections of a process that listens.
 
-Called by `serve`. A port is bound before anything else is opened, so that one which is taken is said at once; it is
-listened at only when everything behind it is ready.
+Called by `serve` and `worker`. A port is bound before anything else is opened, so that one which is taken is said at
+once; it is listened at only when everything behind it is ready.
 """
 
 import asyncio
@@ -20,8 +20,8 @@ from sre_agent.errors import BadInput, Unreachable
 from sre_agent.log import get_logger
 from sre_agent.settings import Address, Settings
 from sre_agent.web.access import is_loopback
-from sre_agent.web.app import HEADERS, SERVER
 from sre_agent.web.errors import error_body
+from sre_agent.web.passage import HEADERS, SERVER
 
 HEADER_BYTES = 8190
 """The longest line of a head: a request line, or a header with its name."""
@@ -79,6 +79,12 @@ def place_of(listener: socket.socket) -> Address:
     """Where a socket really is."""
     host, port = listener.getsockname()[:2]
     return Address(host=host, port=port)
+
+
+def places_of(sockets: Sequence[socket.socket], tls: ssl.SSLContext | None) -> str:
+    """The addresses at which it answers, for people."""
+    scheme = "http" if tls is None else "https"
+    return ", ".join(f"{scheme}://{place_of(listener)}" for listener in sockets)
 
 
 def tls_of(settings: Settings) -> ssl.SSLContext | None:

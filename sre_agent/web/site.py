@@ -10,6 +10,7 @@ from aiohttp import web
 from sre_agent.agent import Service
 from sre_agent.doctor import Finding
 from sre_agent.reception import Reception
+from sre_agent.store import Store
 from sre_agent.web.access import Access, Need
 from sre_agent.web.glance import Glance
 from sre_agent.web.health import Health
@@ -31,7 +32,6 @@ class Site:
     reception: Reception
     access: Access
     hub: Hub
-    health: Health
     runbooks_fault: Callable[[], str | None]
     head: Glance[dict[str, Any]]
     checks: Glance[Sequence[Finding]]
@@ -41,7 +41,17 @@ class Site:
     writing: set[int] = field(default_factory=set)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Vitals:
+    """What health and metrics are told from, in every process that listens."""
+
+    store: Store
+    health: Health
+    runbooks_fault: Callable[[], str | None]
+
+
 SITE = web.AppKey("site", Site)
+VITALS = web.AppKey("vitals", Vitals)
 NEED = web.RequestKey("need", Need)
 """What the path of a request asks for."""
 
