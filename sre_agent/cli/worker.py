@@ -12,11 +12,11 @@ from sre_agent.cli.options import ContextOption, PlannerOption
 if TYPE_CHECKING:
     import signal
     import socket
-    import ssl
     from collections.abc import Sequence
 
     from sre_agent.settings import Settings
     from sre_agent.web.access import Access
+    from sre_agent.web.certificate import Certificate
 
 EPILOG = """\b
 Examples:
@@ -73,7 +73,7 @@ class Watched:
     """Where a worker may be watched, and by whom."""
 
     sockets: "Sequence[socket.socket]"
-    tls: "ssl.SSLContext | None"
+    certificate: "Certificate | None"
     access: "Access"
 
 
@@ -83,13 +83,14 @@ def _watched(settings: "Settings", host: str | None, port: int, *, insecure: boo
     from dataclasses import replace
 
     from sre_agent.web.access import Access
-    from sre_agent.web.listening import bound, only_loopback, tls_of
+    from sre_agent.web.certificate import Certificate
+    from sre_agent.web.listening import bound, only_loopback
 
-    tls = tls_of(settings)
+    certificate = Certificate.of(settings)
     with bound(replace(settings.listen, host=host or settings.listen.host, port=port)) as sockets:
         access = Access.of(settings, loopback=only_loopback(sockets), insecure=insecure)
         access.require_reader()
-        yield Watched(sockets=sockets, tls=tls, access=access)
+        yield Watched(sockets=sockets, certificate=certificate, access=access)
 
 
 async def _work(settings: "Settings", context: str | None, watched: Watched | None) -> "signal.Signals":
@@ -124,8 +125,8 @@ async def _work(settings: "Settings", context: str | None, watched: Watched | No
                 from sre_agent.web.operations import METRICS, worker_app
 
                 app = worker_app(service.store, access=watched.access, runbooks_fault=lambda: shelf.fault)
-                await listening_too.enter_async_context(listening(app, watched.sockets, watched.tls))
-                facts = {"listening": places_of(watched.sockets, watched.tls), **facts}
+                await listening_too.enter_async_context(listening(app, watched.sockets, watched.certificate))
+                facts = {"listening": places_of(watched.sockets, watched.certificate), **facts}
                 missing += watched.access.open_or_shut(METRICS)
             tell("worker", facts, missing)
             await execute_runs(service, stopping, finished=count_run)
