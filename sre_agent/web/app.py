@@ -15,8 +15,10 @@ from aiohttp.typedefs import Handler
 
 from sre_agent.agent import Service
 from sre_agent.alert import MAX_BYTES
+from sre_agent.cluster.absent import AbsentCluster
 from sre_agent.doctor import Finding, examine
 from sre_agent.log import get_logger
+from sre_agent.outside import ask_outside
 from sre_agent.reception import Reception
 from sre_agent.status import read_status, status_json
 from sre_agent.web import api, operations, pages, signing, webhook
@@ -86,13 +88,15 @@ def make_app(
         most_bytes=MAX_BYTES,
         around=[_as_pages],
     )
+    status = _status_of(service, runbooks_fault)
     app[SITE] = Site(
         service=service,
         reception=reception,
         access=access,
         hub=Hub(service.store.changes),
         runbooks_fault=runbooks_fault,
-        head=Glance(partial(_read_head, service, runbooks_fault), seconds=STATUS_SECONDS),
+        status=status,
+        head=Glance(status, seconds=STATUS_SECONDS),
         checks=Glance(partial(_examined, service), seconds=CHECKS_SECONDS),
         counted=Glance(service.store.queue.counted_by_runbook, seconds=COUNTED_SECONDS),
     )
@@ -101,9 +105,25 @@ def make_app(
     return app
 
 
-async def _read_head(service: Service, fault: Callable[[], str | None]) -> dict[str, Any]:
-    found = await read_status(service.store, service.settings, service.runbooks(), fault=fault(), now=datetime.now(UTC))
-    return status_json(found)
+def _status_of(service: Service, fault: Callable[[], str | None]) -> Callable[[], Awaitable[dict[str, Any]]]:
+    """Reads the status of a serving process. However many look, cluster and Alertmanager are asked once in a while."""
+    cluster = None if isinstance(service.cluster, AbsentCluster) else service.cluster
+    ask = partial(ask_outside, service.settings, cluster, place=service.place, acts=True)
+    outside = Glance(ask, seconds=STATUS_SECONDS)
+
+    async def status() -> dict[str, Any]:
+        return status_json(
+            await read_status(
+                service.store,
+                service.settings,
+                service.runbooks(),
+                fault=fault(),
+                outside=await outside.read(),
+                now=datetime.now(UTC),
+            )
+        )
+
+    return status
 
 
 async def _examined(service: Service) -> Sequence[Finding]:
