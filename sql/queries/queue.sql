@@ -101,10 +101,11 @@ touched as (
 select count(*) as runs, defer_runs(array_agg(id)) from touched having count(*) > 0;
 
 -- name: queue_state
-select count(*) filter (where status = 'queued') as queued,
-       count(*) filter (where status = 'running') as running,
-       min(queued_at) filter (where status = 'queued') as oldest_queued_at,
-       min(started_at) filter (where status = 'running') as oldest_started_at,
+-- Of live runs: those of a replay wait in its own process, and no worker would take them.
+select count(*) filter (where r.status = 'queued') as queued,
+       count(*) filter (where r.status = 'running') as running,
+       min(r.queued_at) filter (where r.status = 'queued') as oldest_queued_at,
+       min(r.started_at) filter (where r.status = 'running') as oldest_started_at,
        (select max(received_at) from webhooks) as last_webhook_at
-  from runs
- where status in ('queued', 'running');
+  from runs r join incidents i on i.id = r.incident_id
+ where r.status in ('queued', 'running') and i.origin = 'live';
