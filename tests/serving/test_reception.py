@@ -11,7 +11,8 @@ import pytest
 from sre_agent.errors import Unreachable
 from sre_agent.store import Store
 from tests.conftest import copy_of
-from tests.serving.serving_builders import alert, body, node_alert, reception
+from tests.serving.serving_builders import alert, body, node_alert, now, reception
+from tests.web.servers import until
 
 ROUNDS = 5
 AT_ONCE = 50
@@ -186,3 +187,37 @@ async def test_alerts_that_share_bodies_come_to_the_same_as_alerts_one_by_one(
     assert sorted(ask(second_database, runs)) == sorted(ask(database, runs))
     for each in (database, second_database):
         assert ask(each, "select * from chain_faults") == []
+
+
+async def test_two_bodies_with_the_same_alert_names_in_another_order_never_wait_crosswise(
+    store: Store, database: str
+) -> None:
+    """What a person had resolved opens one by one, in the order of its body: each is held up at its second alert."""
+    names = {"a": "KubePodOOMKilled", "b": "KubePodCrashLooping"}
+    bodies = [
+        [alert(f"{name}-{number}", alertname=names[name]) for name in order]
+        for number, order in enumerate(("ab", "ba"))
+    ]
+    await reception(store).accept(body(bodies[0] + bodies[1]))
+    for incident_id in range(1, 5):
+        await store.book.resolve(incident_id, by="ada", reason=None, now=now())
+    for each in bodies[0] + bodies[1]:
+        each["startsAt"] = "2026-11-28T11:00:00Z"
+    second = "select id from incidents where pod in ('b-0', 'a-1') for update"
+    here = "datname = current_database() and wait_event_type = 'Lock'"
+    async with Store.open(database) as other, await psycopg.AsyncConnection.connect(database) as holding:
+        await holding.execute(second)
+        doors = [reception(store), reception(other)]
+        coming = [asyncio.create_task(door.accept(body(each))) for door, each in zip(doors, bodies, strict=True)]
+
+        async def held_up() -> bool:
+            return ask(database, f"select count(*) from pg_stat_activity where {here}") == [(2,)]
+
+        await until(held_up)
+        await holding.commit()
+        found = [each for answers in await asyncio.gather(*coming) for each in answers]
+    assert [each.run_id is not None for each in found] == [True] * 4
+    assert ask(database, "select alertname, incidents from alert_counts order by 1") == [
+        ("KubePodCrashLooping", 4),
+        ("KubePodOOMKilled", 4),
+    ]
