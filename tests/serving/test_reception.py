@@ -2,7 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import psycopg
@@ -10,12 +11,15 @@ import pytest
 
 from sre_agent.errors import Unreachable
 from sre_agent.store import Store
+from tests.chaos.monkey import OwnPostgres
 from tests.conftest import copy_of
 from tests.serving.serving_builders import alert, body, node_alert, now, reception
 from tests.web.servers import until
 
 ROUNDS = 5
 AT_ONCE = 50
+MOST_SECONDS = 5.0
+"""Half of what Alertmanager gives the whole try at least."""
 
 
 def ask(database: str, question: str) -> list[tuple[Any, ...]]:
@@ -187,6 +191,22 @@ async def test_alerts_that_share_bodies_come_to_the_same_as_alerts_one_by_one(
     assert sorted(ask(second_database, runs)) == sorted(ask(database, runs))
     for each in (database, second_database):
         assert ask(each, "select * from chain_faults") == []
+
+
+async def test_a_body_that_meets_a_database_that_is_away_is_told_so_while_its_sender_still_waits(
+    own_postgres: OwnPostgres, figure: Callable[[str], None]
+) -> None:
+    async with Store.open(own_postgres.conninfo) as away:
+        door = reception(away)
+        await own_postgres.stop()
+        with pytest.raises(Unreachable):
+            await door.accept(body([alert("the first meets a connection that has broken")]))
+        began = time.monotonic()
+        with pytest.raises(Unreachable):
+            await door.accept(body([alert("the next one waits for another")]))
+        took = time.monotonic() - began
+        figure(f"database away: refused after {took:.1f} s, at most {MOST_SECONDS:.0f} s")
+        assert took < MOST_SECONDS
 
 
 async def test_two_bodies_with_the_same_alert_names_in_another_order_never_wait_crosswise(
