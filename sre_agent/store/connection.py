@@ -32,8 +32,8 @@ _NETWORK = {
 """For a connection string that does not say, in seconds and milliseconds. A server whose machine is gone says nothing
 any more, not even that it is gone: after 50 seconds its connections count as broken, and others are made."""
 _RECONNECT_SECONDS = 5.0
-"""After so long a pool begins anew to look for a server that is away. Left alone it looks half as often each time, and
-two minutes after a server came back from ten it would still not have seen it."""
+"""After so long a pool begins anew to look for a server that is away. Left alone it pauses twice as long after each
+look: of one that was away for 78 seconds it heard 38 seconds after its return."""
 _LOST = ("08", "53300", "57P", "58")
 """SQLSTATEs of a server that is away: connection, too many clients, shutting down, its own system errors."""
 _DISK_FULL = "53100"

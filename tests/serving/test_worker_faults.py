@@ -14,6 +14,7 @@ from sre_agent.executor import DEATHS
 from sre_agent.jobs import seconds_until_again
 from sre_agent.run import Mode, RunRecord
 from sre_agent.store import Store
+from tests.replay.answers import told
 from tests.serving.serving_builders import EXAMPLE, alert, body, now, reception
 from tests.serving.test_worker import PATIENCE, STATUSES, at_work, run_sql, until
 from tests.web import servers
@@ -111,7 +112,7 @@ def test_how_long_a_job_waits_that_did_not_come_to_its_end(error: BaseException,
 
 
 async def test_a_run_that_cannot_even_be_ended_is_parked_and_told_while_others_go_on(
-    store: Store, database: str
+    store: Store, database: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Nothing in the run itself is wrong: the database refuses to store how it ended."""
     await reception(store).accept(body([alert("app-1"), alert("app-2")]))
@@ -135,6 +136,8 @@ async def test_a_run_that_cannot_even_be_ended_is_parked_and_told_while_others_g
     events = await store.events(1)
     assert [event.event_type for event in events] == ["webhook_received", "error", "escalated"]
     assert "not this one" in events[-1].payload["reason"]
+    monkeypatch.setenv("DATABASE_URL", database)
+    assert "could not be ended" in await asyncio.to_thread(told, capsys, "show", "1")
     parked = await store.book.find(1)
     assert "could not be ended" in (parked.action_error or "")
     assert (parked.summary or "").startswith("RB_OOM: the run broke off 3 times")
