@@ -17,7 +17,6 @@ from sre_agent.analysis import regenerate
 from sre_agent.errors import SreAgentError
 from sre_agent.log import get_logger
 from sre_agent.runbook import Runbook
-from sre_agent.status import read_status, status_json
 from sre_agent.tools.registry import TOOLS
 from sre_agent.tools.types import RemediationTool
 from sre_agent.web.api import BY
@@ -134,13 +133,10 @@ async def status(request: web.Request) -> web.Response:
     """GET /status: what holds changes back, what waits, what works and what is missing."""
     site = site_of(request)
     service = site.service
-    found = status_json(
-        await read_status(service.store, service.settings, service.runbooks(), fault=site.runbooks_fault(), now=_now())
-    )
     return page(
         request,
         "status.html",
-        status=found,
+        status=await site.status(),
         findings=[
             {"check": each.check, "state": each.state.value, "what": each.what, "instead": each.instead}
             | {"kind": {"ok": "ok", "warning": "warning", "failed": "error"}[each.state.value]}

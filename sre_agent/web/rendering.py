@@ -20,7 +20,7 @@ from markupsafe import Markup
 
 from sre_agent.sentences import moment, what_happened
 from sre_agent.web.access import Need
-from sre_agent.web.sessions import COOKIE, Session
+from sre_agent.web.passage import session_in
 from sre_agent.web.site import site_of
 from sre_agent.web.story import further
 
@@ -74,11 +74,6 @@ def error_page(request: web.Request, status: int, message: str, *, again: int | 
     """What went wrong, and the way back. `again`: the page looks again after so many seconds."""
     heading = HEADINGS.get(status, "Something went wrong")
     return page(request, "error.html", code=status, heading=heading, message=message, again=again)
-
-
-def session_in(request: web.Request) -> Session | None:
-    """The session of the browser that asks, None where nobody signed in."""
-    return site_of(request).access.session(request.cookies.get(COOKIE))
 
 
 def _frame(request: web.Request) -> dict[str, Any]:
