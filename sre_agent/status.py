@@ -22,6 +22,7 @@ from sre_agent.guards.brakes import (
     writes_counted,
     writes_until,
 )
+from sre_agent.incident import LIVE_SCOPE
 from sre_agent.outside import UNASKED, Outside
 from sre_agent.redaction import redact, redact_text
 from sre_agent.runbook import Runbooks
@@ -32,8 +33,6 @@ from sre_agent.store.llm_calls import Today
 from sre_agent.times import duration_text, moment_text
 from sre_agent.tools.registry import actionable
 from sre_agent.views import moment_json
-
-LIVE = "live"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,7 +93,7 @@ async def read_status(
 ) -> Status:
     """`fault` is why the user's runbooks as they are now are not among `runbooks`. Raises Unreachable."""
     state = await store.brakes.state(
-        scope=LIVE, cluster=settings.cluster, limits=limits(settings, actionable(runbooks)), now=now
+        scope=LIVE_SCOPE, cluster=settings.cluster, limits=limits(settings, actionable(runbooks)), now=now
     )
     episodes = {episode.rule: episode for episode in await store.brakes.episodes(cluster=settings.cluster)}
     look = _Look(state=state, settings=settings, episodes=episodes, outside=outside, now=now)
@@ -112,7 +111,7 @@ async def read_status(
 
 
 async def _model(store: Store, settings: Settings) -> ModelStatus:
-    asked = settings.has_model and settings.planner != "scripted"
+    asked = settings.asks_model
     return ModelStatus(
         name=settings.openai_model if asked else None,
         investigates=asked and settings.investigate,

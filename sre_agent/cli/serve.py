@@ -90,7 +90,7 @@ async def _serve(
 
     from sre_agent import agent
     from sre_agent.cli.serving import execute_runs, first_signal, missing_for_runs, now, opened_cluster
-    from sre_agent.incident import Origin
+    from sre_agent.incident import LIVE_SCOPE, Origin
     from sre_agent.intake import Sender
     from sre_agent.reception import Reception
     from sre_agent.run import Mode
@@ -108,7 +108,7 @@ async def _serve(
     ):
         reception = Reception(
             service.store,
-            sender=Sender(origin=Origin.LIVE, scope="live", mode=Mode(settings.agent_mode)),
+            sender=Sender(origin=Origin.LIVE, scope=LIVE_SCOPE, mode=Mode(settings.agent_mode)),
             runbooks=service.runbooks,
             settings=settings,
             clock=now,
