@@ -24,6 +24,8 @@ MOST_FILTERS = 20
 MOST_NAMED = 5
 """How many silences, or inhibiting alerts, are named."""
 
+NOBODYS = {"alertname": "SreAgentAsksWhetherYouAnswer"}
+
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,100}")
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/@-]{0,200}")
 """Values that need no quoting, and that redaction has not touched. The others are compared here."""
@@ -37,27 +39,34 @@ async def ask(alert: Alert, settings: Settings) -> Standing:
     """How the alert stands now. Never raises for what Alertmanager does: UNKNOWN says why nobody knows."""
     wanted = redact(alert.labels)
     try:
-        found = await _alerts_like(alert, settings)
+        found = await _alerts_like(alert.labels, settings, within=ANSWER_SECONDS)
         same = [_standing(entry) for entry in found if redact(entry["labels"]) == wanted]
-    except TimeoutError:
-        return _unknown(settings, f"no answer within {ANSWER_SECONDS:g} s")
     except (ClientError, OSError, _NoAnswer) as error:
-        return _unknown(settings, str(error) or type(error).__name__)
+        return Standing(state=AlertState.UNKNOWN, detail=_why(settings, error, within=ANSWER_SECONDS))
     return min(same, key=_severity, default=Standing(state=AlertState.GONE))
 
 
-async def _alerts_like(alert: Alert, settings: Settings) -> list[dict[str, Any]]:
+async def why_unreachable(settings: Settings, *, within: float = ANSWER_SECONDS) -> str | None:
+    """Why it could not be asked about an alert; None where it answers. Asks about one that nobody sends."""
+    try:
+        await _alerts_like(NOBODYS, settings, within=within)
+    except (ClientError, OSError, _NoAnswer) as error:
+        return _why(settings, error, within=within)
+    return None
+
+
+async def _alerts_like(labels: Mapping[str, str], settings: Settings, *, within: float) -> list[dict[str, Any]]:
     """Every alert that has not ended and whose plain labels are this one's, silenced and inhibited ones too."""
     async with (
         ClientSession(
             headers=_headers(settings),
-            timeout=ClientTimeout(total=ANSWER_SECONDS),
+            timeout=ClientTimeout(total=within),
             cookie_jar=DummyCookieJar(),
             auto_decompress=False,
         ) as session,
         session.get(
             f"{(settings.alertmanager_url or '').rstrip('/')}/api/v2/alerts",
-            params=[("filter", matcher) for matcher in _matchers(alert.labels)],
+            params=[("filter", matcher) for matcher in _matchers(labels)],
             allow_redirects=False,
         ) as response,
     ):
@@ -137,5 +146,7 @@ def _severity(standing: Standing) -> int:
     return (AlertState.SILENCED, AlertState.INHIBITED, AlertState.ACTIVE).index(standing.state)
 
 
-def _unknown(settings: Settings, why: str) -> Standing:
-    return Standing(state=AlertState.UNKNOWN, detail=redact_text(f"{settings.alertmanager_url}: {why}"))
+def _why(settings: Settings, error: Exception, *, within: float) -> str:
+    late = isinstance(error, TimeoutError)
+    said = f"no answer within {within:g} s" if late else str(error) or type(error).__name__
+    return redact_text(f"{settings.alertmanager_url}: {said}")

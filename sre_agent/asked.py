@@ -1,14 +1,20 @@
-"""What a model was asked for a step and what it answered, in sentences: terminal, pages and TUI say the same words.
+"""What a model was asked and what it answered, in sentences: terminal, pages and TUI say the same words.
 
-Pure functions over the traces that a run keeps (`llm` of a step, `llm_trace` of its end); none of them escapes or
-colours. A trace that somebody changed is told as far as it can be read.
+Pure functions over the traces that events keep (`llm` of a step, `llm_trace` of a run's end and of an analysis); none
+of them escapes or colours. A trace that somebody changed is told as far as it can be read.
 """
 
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 Trace = dict[str, Any]
+"""What was asked for a step, or for an analysis, as `llm.trace` wrote it."""
+
+_SHORT = 300
+"""Characters of an answer that is not told word for word."""
+
 Line = tuple[int, str]
 """How deep it stands, and what it says."""
 
@@ -46,6 +52,19 @@ def totals_of(traces: Sequence[Trace]) -> Totals:
     )
 
 
+def traces_of(said: Mapping[str, Any]) -> list[Trace]:
+    """The traces in the payload of an event: of a step at most one, of an analysis as many as models were asked.
+
+    An analysis from before it kept a trace holds its exchanges alone; they are told together.
+    """
+    held = [trace for trace in (said.get("llm"), *_list(said, "llm_trace")) if isinstance(trace, dict)]
+    bare = [trace for trace in held if "exchanges" not in trace and "answered" in trace]
+    if not bare:
+        return held
+    trace: Trace = {"step": "analysis", "tool": None, "model": bare[0].get("model"), "why": said.get("why")}
+    return [trace | {"exchanges": bare}]
+
+
 def asked_sentence(trace: Trace) -> str:
     """One line: `LLM gpt-5.2: first answer, 812 ms, 1,251+20 tokens`; why, where its answer was not used."""
     totals, used = totals_of([trace]), str(trace.get("used") or "not known")
@@ -58,15 +77,27 @@ def asked_sentence(trace: Trace) -> str:
     return f"LLM {trace.get('model')}: {used}, {', '.join(figures)}{left}{why}"
 
 
+def short_lines(trace: Trace) -> Iterator[str]:
+    """The sentence, then a line for each answer and what became of it; nothing of what the model was told."""
+    yield asked_sentence(trace)
+    for number, exchange in enumerate(_exchanges(trace), start=1):
+        answered = exchange.get("answered")
+        if not isinstance(answered, Mapping):
+            yield f"{number}. no answer: {_short(str(exchange.get('error')))}"
+            continue
+        said = _short("; ".join(filter(None, [*_calls(answered), str(answered.get("text") or "")])))
+        yield f"{number}. {said or 'nothing'} → {_short(str(exchange.get('verdict') or 'none'))} ({_figures(exchange)})"
+
+
 def exchange_lines(trace: Trace) -> Iterator[Line]:
-    """The whole exchange of a step, a line for each line of it."""
+    """The whole exchange, a line for each line of it."""
     for exchange in _exchanges(trace):
         tools = ", ".join(str(tool) for tool in _list(exchange, "tools")) or "none"
         must = f", {exchange['must_call']} must be called" if exchange.get("must_call") else ""
         yield 0, f"asked by prompt {exchange.get('prompt')}; tools: {tools}{must}"
         for message in _list(exchange, "asked"):
             yield from _message(message)
-        yield 0, f"answered within {_duration(_number(exchange, 'latency_ms'))}, {totals_of([_one(exchange)]).tokens}"
+        yield 0, f"answered within {_figures(exchange)}"
         yield from _answer(exchange)
         if _list(exchange, "without"):
             yield 1, f"the server was asked without {', '.join(map(str, _list(exchange, 'without')))}"
@@ -101,19 +132,26 @@ def _answer(exchange: Mapping[str, Any]) -> Iterator[Line]:
         return
     for text in str(answered.get("text") or "").splitlines():
         yield 2, text
-    for call in _list(answered, "calls"):
-        if isinstance(call, Mapping):
-            yield 2, f"{call.get('name')}({call.get('arguments')})"
+    yield from ((2, call) for call in _calls(answered))
     if answered.get("cut"):
         yield 1, "it had to stop before it was done"
 
 
+def _calls(answered: Mapping[str, Any]) -> list[str]:
+    calls = [call for call in _list(answered, "calls") if isinstance(call, Mapping)]
+    return [f"{call.get('name')}({call.get('arguments')})" for call in calls]
+
+
+def _figures(exchange: Mapping[str, Any]) -> str:
+    return f"{_duration(_number(exchange, 'latency_ms'))}, {totals_of([{'exchanges': [exchange]}]).tokens}"
+
+
+def _short(text: str) -> str:
+    return textwrap.shorten(text, _SHORT, placeholder="…")
+
+
 def _exchanges(trace: Trace) -> list[Mapping[str, Any]]:
     return [exchange for exchange in _list(trace, "exchanges") if isinstance(exchange, Mapping)]
-
-
-def _one(exchange: Mapping[str, Any]) -> Trace:
-    return {"exchanges": [exchange]}
 
 
 def _sent(exchange: Mapping[str, Any]) -> bool:

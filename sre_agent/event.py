@@ -136,7 +136,8 @@ class Analysis(Payload):
 
     `planner` is `llm` where a model wrote some of it, else `composed`; `sections` says who wrote which: `composed` or
     the model's name. `model` is the one that was asked, `why` says why it did not write everything, `faults` are words
-    of its that were refused: {section, answer, kind, said, reason}.
+    of its that were refused: {section, answer, kind, said, reason}. `llm_trace` is the trace of how it came about; in
+    events of before, its bare exchanges.
     """
 
     analysis_markdown: str

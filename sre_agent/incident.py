@@ -15,6 +15,10 @@ class Origin(StrEnum):
     REPLAY = "replay"
 
 
+LIVE_SCOPE = "live"
+"""The scope that all live incidents share; every replay has one of its own."""
+
+
 class IncidentStatus(StrEnum):
     """open -> resolved (Alertmanager or a person); open -> suppressed (a person) -> resolved. Never back."""
 

@@ -4,14 +4,15 @@ Called by the worker. A job is made by the commit that queues its run (`take_in`
 `runs` says what is true. Protects one rule: a job that did not come to its end waits again.
 """
 
+from asyncio import CancelledError
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from procrastinate import App, JobContext, PsycopgConnector, RetryStrategy
-from procrastinate.exceptions import ConnectorException
+from procrastinate import App, BaseRetryStrategy, JobContext, PsycopgConnector, RetryDecision
+from procrastinate.exceptions import ConnectorException, JobAborted
 from procrastinate.jobs import DeleteJobCondition, Job, Status
 from procrastinate.manager import JobManager
 from procrastinate.worker import Worker
@@ -32,6 +33,12 @@ POLL_SECONDS = 0.5
 HEARTBEAT_SECONDS = 10.0
 SILENCE = timedelta(seconds=30)
 """A worker that was silent for so long is taken for dead, and its jobs are free."""
+
+AGAIN_SECONDS = 1
+"""How long a job waits that did not come to its end."""
+LONGEST_SECONDS = 60
+"""As long as it waits at most where it breaks off each time, twice as long after each."""
+DOUBLINGS = 6
 
 CONNECTIONS = 4
 
@@ -64,8 +71,7 @@ class JobWorker:
         self._app = App(connector=connector)
         self._app.job_manager = OwnJobs(connector)
         # A run says itself how often it may be taken up, so its job waits again without end.
-        again = RetryStrategy(wait=1)
-        self._app.task(name=RUN, queue=QUEUE, pass_context=True, retry=again)(self._run)
+        self._app.task(name=RUN, queue=QUEUE, pass_context=True, retry=Again())(self._run)
         # Without any periodic task the worker would not notice that one of its helpers has died.
         look_after = self._app.task(name=UPKEEP, queue=QUEUE, pass_context=True)(self._look_after)
         self._app.periodic(cron=EVERY_MINUTE)(look_after)
@@ -128,6 +134,23 @@ class JobWorker:
             yield
         finally:
             self._held.discard(job)
+
+
+class Again(BaseRetryStrategy):
+    """A job that did not come to its end waits again, without end."""
+
+    def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision:
+        return RetryDecision(retry_in={"seconds": seconds_until_again(exception, attempts=job.attempts)})
+
+
+def seconds_until_again(error: BaseException, *, attempts: int) -> int:
+    """Soon where the database was away or the worker was told to stop; else later each time.
+
+    `attempts` is how often the job had been taken up before.
+    """
+    if isinstance(error, Unreachable | JobAborted | CancelledError):
+        return AGAIN_SECONDS
+    return min(AGAIN_SECONDS << min(attempts, DOUBLINGS), LONGEST_SECONDS)
 
 
 class OwnJobs(JobManager):

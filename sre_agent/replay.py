@@ -16,7 +16,7 @@ from sre_agent.alert import Alert, AlertStatus
 from sre_agent.cluster.port import Cluster
 from sre_agent.errors import BadInput
 from sre_agent.executor import Assignment, run_incident
-from sre_agent.incident import Origin
+from sre_agent.incident import LIVE_SCOPE, Origin
 from sre_agent.intake import Admission, Sender, cluster_of, identify, receive
 from sre_agent.parts import Part
 from sre_agent.queue import InlineQueue
@@ -26,8 +26,6 @@ from sre_agent.run import Mode, RunRecord, Skipped
 from sre_agent.runbook import Runbooks
 from sre_agent.settings import Settings
 from sre_agent.times import duration_text
-
-LIVE_SCOPE = "live"
 
 
 async def replay(

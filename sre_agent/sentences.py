@@ -134,22 +134,6 @@ def commands(document: Document) -> list[str]:
     return list(dict.fromkeys(filter(None, said)))
 
 
-def exchange_lines(trace: Document) -> list[str]:
-    """What a language model was asked for a step and what it answered, a line each; nothing of what it was told."""
-    used = f"{trace['model']} was asked for {trace['tool']}; used: {trace['used']}"
-    lines = [used + (f", because {trace['why']}" if trace["why"] else "")]
-    for number, exchange in enumerate(trace["exchanges"], start=1):
-        answered = exchange["answered"] or {"text": None, "calls": ()}
-        calls = [f"{call['name']}({call['arguments']})" for call in answered["calls"]]
-        said = "; ".join(filter(None, [*calls, answered["text"]])) or exchange["error"] or "no answer"
-        tokens = exchange["prompt_tokens"] + exchange["completion_tokens"]
-        lines.append(
-            f"{number}. {textwrap.shorten(said, _SHORT, placeholder='…')} → {exchange['verdict']} "
-            f"({tokens} tokens, {exchange['latency_ms'] / 1000:.1f} s)"
-        )
-    return lines
-
-
 def step_from_json(step: Document) -> StepRecord:
     """The step that `views.step_json` wrote; what was to be sent is not in it, only how it is shown."""
     return StepRecord(

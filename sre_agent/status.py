@@ -1,7 +1,7 @@
 """Whether the agent may act right now: each brake with its state, reason and end, and the work under way.
 
-Read by `sre-agent status`, and by whatever else shows it. Reads the database only, so it says of the cluster what the
-processes that act last said of it.
+Read by `sre-agent status`, and by whatever else shows it. Reads the database; of the cluster it says what the processes
+that act last said of it, and what whoever asked was told of its stop switch.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,7 +22,9 @@ from sre_agent.guards.brakes import (
     writes_counted,
     writes_until,
 )
-from sre_agent.redaction import redact
+from sre_agent.incident import LIVE_SCOPE
+from sre_agent.outside import UNASKED, Outside
+from sre_agent.redaction import redact, redact_text
 from sre_agent.runbook import Runbooks
 from sre_agent.settings import Settings
 from sre_agent.store import BrakeState, Store
@@ -32,15 +34,16 @@ from sre_agent.times import duration_text, moment_text
 from sre_agent.tools.registry import actionable
 from sre_agent.views import moment_json
 
-LIVE = "live"
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BrakeStatus:
-    """One brake. `on`: it holds changes back now; `until` is its end, None where nobody knows or it is off."""
+    """One brake. `on`: it holds changes back now; None where that cannot be known from here.
+
+    `until` is its end, None where nobody knows or it is off.
+    """
 
     name: str
-    on: bool
+    on: bool | None
     what: str
     until: datetime | None = None
 
@@ -80,20 +83,26 @@ class Status:
 
 
 async def read_status(
-    store: Store, settings: Settings, runbooks: Runbooks, *, now: datetime, fault: str | None = None
+    store: Store,
+    settings: Settings,
+    runbooks: Runbooks,
+    *,
+    now: datetime,
+    fault: str | None = None,
+    outside: Outside = UNASKED,
 ) -> Status:
     """`fault` is why the user's runbooks as they are now are not among `runbooks`. Raises Unreachable."""
     state = await store.brakes.state(
-        scope=LIVE, cluster=settings.cluster, limits=limits(settings, actionable(runbooks)), now=now
+        scope=LIVE_SCOPE, cluster=settings.cluster, limits=limits(settings, actionable(runbooks)), now=now
     )
     episodes = {episode.rule: episode for episode in await store.brakes.episodes(cluster=settings.cluster)}
-    look = _Look(state=state, settings=settings, episodes=episodes, now=now)
+    look = _Look(state=state, settings=settings, episodes=episodes, outside=outside, now=now)
     return Status(
         at=now,
         mode=settings.agent_mode,
         cluster=settings.cluster,
         planner=settings.planner_name,
-        brakes=tuple(said(look) for said in _BRAKES),
+        brakes=tuple(brake for said in _BRAKES if (brake := said(look)) is not None),
         pauses=state.pauses,
         work=await store.brakes.work(),
         llm=await _model(store, settings),
@@ -102,7 +111,7 @@ async def read_status(
 
 
 async def _model(store: Store, settings: Settings) -> ModelStatus:
-    asked = settings.has_model and settings.planner != "scripted"
+    asked = settings.asks_model
     return ModelStatus(
         name=settings.openai_model if asked else None,
         investigates=asked and settings.investigate,
@@ -165,12 +174,37 @@ class _Look:
     state: BrakeState
     settings: Settings
     episodes: Mapping[str, Episode]
+    outside: Outside
     now: datetime
 
 
 def _stop(look: _Look) -> BrakeStatus:
     what = "SRE_AGENT_STOP is on here" if look.settings.stop else "SRE_AGENT_STOP is off here"
     return BrakeStatus(name="kill-switch", on=look.settings.stop, what=what)
+
+
+def _switch(look: _Look) -> BrakeStatus | None:
+    """What cannot be read holds back whoever acts; of others nobody knows from here."""
+    switch = look.outside.switch
+    if switch is None:
+        return None
+    on = True if switch.thrown or look.outside.acts else None
+    reason = switch.reason
+    what = f"the ConfigMap {switch.place} does not stop the agent" if reason is None else reason
+    return BrakeStatus(
+        name="stop-switch", on=False if reason is None else on, what=f"{redact_text(what)} ({look.outside.place})"
+    )
+
+
+def _alertmanager(look: _Look) -> BrakeStatus | None:
+    why = look.outside.alertmanager
+    if why is None:
+        return None
+    if not why:
+        url = redact_text(str(look.settings.alertmanager_url))
+        return BrakeStatus(name="alertmanager", on=False, what=f"Alertmanager answers at {url}")
+    what = f"{why}; without its answer nothing is changed"
+    return BrakeStatus(name="alertmanager", on=True if look.outside.acts else None, what=what)
 
 
 def _pause(look: _Look) -> BrakeStatus:
@@ -227,12 +261,15 @@ def _told(look: _Look, rule: str) -> str:
     return f"; incident {episode.incident_id} escalated" if episode is not None and fresh else ""
 
 
-_BRAKES: tuple[Callable[[_Look], BrakeStatus], ...] = (
+_BRAKES: tuple[Callable[[_Look], BrakeStatus | None], ...] = (
     _stop,
+    _switch,
     _pause,
     _storm,
     _nodes,
     _api,
     _writes,
     _drains,
+    _alertmanager,
 )
+"""Each in its place; None from one that is not configured."""

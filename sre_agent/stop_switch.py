@@ -38,9 +38,14 @@ class StopSwitch:
         return f"the ConfigMap {self.place} stops the agent{said}"
 
 
+def switch_place(namespace: str) -> str:
+    """NAMESPACE/NAME of the switch."""
+    return f"{namespace}/{NAME}"
+
+
 async def read_switch(cluster: Cluster, namespace: str) -> StopSwitch:
     """One request, by name. A switch that is not there, or whose `data.stop` is "false", is not thrown."""
-    place = f"{namespace}/{NAME}"
+    place = switch_place(namespace)
     try:
         found = await cluster.get(Resource.CONFIG_MAPS, namespace, NAME)
     except NotFound:

@@ -1,7 +1,8 @@
 """Takes queued runs and executes them, beside as many other workers as there are, in this process and elsewhere.
 
-Called by `serve` and `worker`. Protects one rule: whatever dies, a run is taken up again, by one worker at a time: a
-worker that lost a run (its attempt is not the newest any more) writes nothing for it.
+Called by `serve` and `worker`. Protects two rules: whatever dies, a run is taken up again, by one worker at a time: a
+worker that lost a run (its attempt is not the newest any more) writes nothing for it. And a run that breaks off each
+time is given up, whatever it is that breaks.
 """
 
 import asyncio
@@ -13,8 +14,9 @@ from uuid import UUID
 
 from sre_agent.agent import Service
 from sre_agent.alert import Alert, AlertStatus
-from sre_agent.errors import Unreachable
-from sre_agent.executor import Assignment, run_incident
+from sre_agent.border import Border
+from sre_agent.errors import SreAgentError, Unreachable
+from sre_agent.executor import DEATHS, Assignment, run_incident
 from sre_agent.jobs import SILENCE, JobWorker
 from sre_agent.log import get_logger
 from sre_agent.run import Mode, RunRecord
@@ -33,6 +35,10 @@ GRACE_SECONDS = 20.0
 PAUSE_SECONDS = 1.0
 
 log = get_logger(__name__)
+
+
+class BrokeOff(SreAgentError):
+    """A run did not come to its end, for a reason that nobody foresaw: it is taken up again later."""
 
 
 class RunWorker:
@@ -108,7 +114,8 @@ class RunWorker:
         if queued.over and not queued.begun:
             await service.store.queue.cancel(run_id, now=_now())
             return
-        with contextlib.suppress(LostFence):  # it has ended, or somebody else has it
+        lost = contextlib.suppress(LostFence)  # it has ended, or somebody else has it
+        with lost, Border("run.broke_off", passing=(LostFence, Unreachable), run_id=str(run_id)) as border:
             record = await run_incident(
                 _assignment(queued, Mode(service.settings.agent_mode)),
                 store=service.store,
@@ -122,6 +129,15 @@ class RunWorker:
             )
             if self._finished is not None:
                 self._finished(record)
+        if border.error is not None:
+            await self._give_up_or_again(queued, border.error)
+
+    async def _give_up_or_again(self, queued: QueuedRun, error: str) -> None:
+        """What the executor could not end counts as a death. After the last one even the end that says so broke off."""
+        why = f"the run broke off {DEATHS} times and could not be ended: {error}; it is not tried again"
+        if not await self._service.store.queue.park(queued, deaths=DEATHS, error=error, why=why, now=_now()):
+            raise BrokeOff(error)
+        log.event("run.parked", run_id=str(queued.run_id), incident_id=queued.incident_id)
 
 
 def _assignment(queued: QueuedRun, most: Mode) -> Assignment:

@@ -44,3 +44,11 @@ with removed as (
         select id from webhooks where received_at < %(before)s order by received_at limit %(most)s for update skip locked)
     returning id)
 select count(*) as webhooks from removed;
+
+-- name: sweep_brake_episodes
+-- Which incident told a person of a brake: nobody needs to know once that incident is gone.
+with removed as (
+    delete from brake_episodes e
+     where not exists (select from incidents i where i.id = e.incident_id)
+    returning 1)
+select count(*) as episodes from removed;

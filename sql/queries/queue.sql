@@ -25,6 +25,23 @@ update runs
  where id = %(run_id)s and status = 'queued'
 returning id;
 
+-- name: park_run
+-- A run that was taken up as often as it may be, and whose end could not be stored. What earlier attempts did stands in
+-- its events and in `actions`.
+with parked as (
+    update runs
+       set status = 'escalated', finished_at = %(now)s, touched_at = clock_timestamp()
+     where id = %(run_id)s and attempt = %(attempt)s and status = 'running' and deaths >= %(deaths)s
+    returning id, incident_id),
+told as (
+    update incidents i
+       set summary = coalesce(i.runbook_id || ': ', '') || %(why)s::text, action_error = %(why)s::text,
+           updated_at = greatest(i.updated_at, %(now)s)
+      from parked
+     where i.id = parked.incident_id
+    returning i.id as incident_id, parked.id as run_id)
+select incident_id, append_events(incident_id, run_id, %(now)s, %(events)s) from told;
+
 -- name: finish_own_job
 -- Only the worker that holds a job ends it; the row is locked, so that nobody takes it back in between.
 select own.id, procrastinate_finish_job_v1(own.id, %(status)s, %(delete_job)s)
@@ -84,10 +101,11 @@ touched as (
 select count(*) as runs, defer_runs(array_agg(id)) from touched having count(*) > 0;
 
 -- name: queue_state
-select count(*) filter (where status = 'queued') as queued,
-       count(*) filter (where status = 'running') as running,
-       min(queued_at) filter (where status = 'queued') as oldest_queued_at,
-       min(started_at) filter (where status = 'running') as oldest_started_at,
+-- Of live runs: those of a replay wait in its own process, and no worker would take them.
+select count(*) filter (where r.status = 'queued') as queued,
+       count(*) filter (where r.status = 'running') as running,
+       min(r.queued_at) filter (where r.status = 'queued') as oldest_queued_at,
+       min(r.started_at) filter (where r.status = 'running') as oldest_started_at,
        (select max(received_at) from webhooks) as last_webhook_at
-  from runs
- where status in ('queued', 'running');
+  from runs r join incidents i on i.id = r.incident_id
+ where r.status in ('queued', 'running') and i.origin = 'live';

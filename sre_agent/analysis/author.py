@@ -5,7 +5,7 @@ could not say well enough is composed.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from sre_agent.analysis.composer import compose
@@ -22,7 +22,8 @@ class Draft:
     """An analysis, and how it came about.
 
     `sections` says of each heading who wrote it: COMPOSED, or a model's name. `model` is the one that was asked, `why`
-    the reason why it did not write everything, `faults` what was refused, and `trace` what was asked and answered.
+    the reason why it did not write everything, `faults` what was refused, and `trace` what goes into the event's
+    `llm_trace`; None where no model was asked.
     """
 
     markdown: str
@@ -30,7 +31,7 @@ class Draft:
     model: str | None = None
     why: str | None = None
     faults: tuple[dict[str, Any], ...] = ()
-    trace: tuple[dict[str, Any], ...] = field(default=())
+    trace: dict[str, Any] | None = None
 
     @property
     def planner(self) -> str:

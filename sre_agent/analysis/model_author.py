@@ -16,22 +16,21 @@ from sre_agent.analysis.facts import CaseFacts
 from sre_agent.analysis.fault import Fault, FaultKind
 from sre_agent.analysis.known import Known, known_of
 from sre_agent.analysis.sections import SECTIONS, join, read_answer, split
-from sre_agent.llm.port import Allowance, Answer, Exchange, LanguageModel, Purpose, Question
+from sre_agent.llm.port import Allowance, Answer, LanguageModel, Purpose, Question
 from sre_agent.llm.prompts import Prompts
+from sre_agent.llm.trace import ACCEPTED, Trace, Transcript, Used, answered_as_data
 from sre_agent.llm.untrusted import cut, fenced
 
 MOST_TOKENS = 2_000
 """Of an answer: an analysis is read in a minute."""
 MOST_ANSWER = 20_000
-"""Characters of an answer that are looked at, and bytes of it that are kept."""
+"""Characters of an answer that are looked at."""
 MOST_OF_A_SECTION = 3_000
 """Characters of one section."""
 MOST_FAULTS = 8
 """Of one section: so many are told and kept."""
 MOST_SAID = 200
 """Bytes of what was refused, where it is told and kept."""
-
-ACCEPTED = "accepted"
 
 Faults = dict[str, list[Fault]]
 """What is wrong, by the heading of its section."""
@@ -56,31 +55,32 @@ class ModelAuthor:
         bodies = dict(split(plain.markdown))
         accepted: dict[str, str] = {}
         refused: list[dict[str, Any]] = []
-        trace: list[dict[str, Any]] = []
-        question, why, shown = self._question(case, bodies), None, 0
+        question, why, transcript = self._question(case, bodies), None, Transcript()
         wanted: tuple[str, ...] = SECTIONS
         for number in (1, 2):
             exchange = await self._model.ask(question, allowance)
             if exchange.answer is None:
                 why = exchange.error or "there was no answer"
-                trace.append(_kept(exchange).as_json(why, since=shown))
+                transcript.add(exchange, why)
                 break
             good, faults = judged(exchange.answer, wanted, known)
             accepted |= good
             refused += [_as_json(title, number, fault) for title, found in faults.items() for fault in found]
             why = f"refused: {', '.join(faults)}" if faults else None
-            trace.append(_kept(exchange).as_json(why or ACCEPTED, since=shown))
+            transcript.add(exchange, why or ACCEPTED)
             if not faults:
                 break
-            wanted, shown = tuple(faults), len(question.messages)
+            wanted = tuple(faults)
             question = self._corrected(question, exchange.answer, faults)
+        used, exchanges = _used(accepted, told=bool(refused)), transcript.taken()
+        trace = Trace(step=Purpose.ANALYSIS.value, tool=None, model=self.name, used=used, why=why, exchanges=exchanges)
         return Draft(
             markdown=join(bodies | accepted),
             sections={title: self.name if title in accepted else COMPOSED for title in SECTIONS},
             model=self.name,
             why=why,
             faults=tuple(refused),
-            trace=tuple(trace),
+            trace=trace.as_json(),
         )
 
     def _question(self, case: CaseFacts, notes: Mapping[str, str]) -> Question:
@@ -100,8 +100,15 @@ class ModelAuthor:
             sections="\n".join(f"## {title}" for title in faults),
             faults=fenced("refusals", listed, emails=self._hide_emails),
         )
-        said = {"role": "assistant", "content": cut(answer.text or "(nothing)")}
+        said = answered_as_data(answer, emails=self._hide_emails)
         return replace(question, prompt=prompt.identity, messages=(*question.messages, said, *told))
+
+
+def _used(accepted: Mapping[str, str], *, told: bool) -> Used:
+    """What stands of the answers, by the sections that hold; `told`: the model was told what was wrong."""
+    if len(accepted) < len(SECTIONS):
+        return Used.SOME if accepted else Used.COMPOSED
+    return Used.CORRECTED if told else Used.FIRST
 
 
 def judged(answer: Answer, wanted: Iterable[str], known: Known) -> tuple[dict[str, str], Faults]:
@@ -144,12 +151,3 @@ def _told(fault: Fault) -> str:
 def _as_json(title: str, number: int, fault: Fault) -> dict[str, Any]:
     """A refusal as the event keeps it; `answer` is 1 or 2."""
     return {"section": title, "answer": number, **asdict(fault), "said": cut(fault.said, MOST_SAID)}
-
-
-def _kept(exchange: Exchange) -> Exchange:
-    """The exchange, with as much of its answer as an event should keep; calls are no part of an analysis."""
-    answer = exchange.answer
-    if answer is None:
-        return exchange
-    text = None if answer.text is None else cut(answer.text, MOST_ANSWER)
-    return replace(exchange, answer=replace(answer, text=text, calls=()))

@@ -7,6 +7,8 @@ behind its full stop is brought into the one form that the checker reads.
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
+from sre_agent.llm.untrusted import without_marks
+
 SUMMARY = "Summary"
 HYPOTHESIS = "Root cause hypothesis"
 HISTORY = "Historical pattern & SRE recommendation"
@@ -77,7 +79,7 @@ def read_answer(text: str) -> dict[str, str]:
     """What a model wrote under each known heading, tidied; whatever stands outside of them is not there."""
     found: dict[str, list[str]] = {}
     lines: list[str] | None = None
-    for line in _FENCE.sub("", _THOUGHTS.sub("", text)).splitlines():
+    for line in _FENCE.sub("", without_marks(_THOUGHTS.sub("", text))).splitlines():
         title = _title(line)
         if title is not None:
             lines = found.setdefault(title, [])

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from sre_agent.outside import Outside
+    from sre_agent.settings import Settings
     from sre_agent.status import ModelStatus, Status
     from sre_agent.store import Pause
 
@@ -81,7 +83,8 @@ def resume(as_json: AsJson = False) -> int:
 def status(as_json: AsJson = False) -> int:
     """Show what holds changes back right now.
 
-    Each brake with its reason and end, and the runs that wait or run.
+    Each brake with its reason and end, and the runs that wait or run. Where a cluster is configured its stop switch is
+    looked at, too, and Alertmanager is asked where the agent would ask it; who does not answer is not waited for.
     """
     import asyncio
 
@@ -126,7 +129,27 @@ async def _status() -> "Status":
     settings = load_settings()
     runbooks, fault = agent.load_what_works(settings)
     async with agent.open_store(settings) as store:
-        return await read_status(store, settings, runbooks, fault=fault, now=datetime.now(UTC))
+        outside = await _outside(settings)
+        return await read_status(store, settings, runbooks, fault=fault, outside=outside, now=datetime.now(UTC))
+
+
+async def _outside(settings: "Settings") -> "Outside":
+    """What the cluster of this shell and Alertmanager say. The processes that act may reach others, or reach more."""
+    from dataclasses import replace
+
+    from sre_agent import agent
+    from sre_agent.errors import Unreachable
+    from sre_agent.outside import ask_outside, unread_switch
+
+    if not agent.cluster_configured(None):
+        return await ask_outside(settings, None, place="", acts=False)
+    try:
+        async with agent.open_live_cluster(None, probing=False) as cluster:
+            place = f"context {cluster.context} at {cluster.server}"
+            return await ask_outside(settings, cluster, place=place, acts=False)
+    except Unreachable as error:
+        unread = unread_switch(settings, str(error))
+        return replace(await ask_outside(settings, None, place="the cluster of this shell", acts=False), switch=unread)
 
 
 NAME_COLUMNS = 17
@@ -146,7 +169,7 @@ def _print(found: "Status") -> None:
     line("mode", f"{found.mode}, cluster {found.cluster}")
     for brake in found.brakes:
         until = "" if brake.until is None else f"; until {moment_text(brake.until)}"
-        state = "ON" if brake.on else "off"
+        state = {True: "ON", False: "off", None: "unknown"}[brake.on]
         line(brake.name, f"{state}: {brake.what}{until}", style="bold red" if brake.on else "")
     if found.runbooks_fault is not None:
         line("runbooks", f"refused, older ones are used: {found.runbooks_fault}", style="bold red")

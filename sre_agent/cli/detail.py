@@ -1,13 +1,13 @@
 """One incident told to a person, in 80 columns, from the document that `show --json` prints."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from rich.console import Console
 from rich.text import Text
 
-from sre_agent.asked import Trace, asked_sentence, exchange_lines
+from sre_agent.asked import Trace, asked_sentence, exchange_lines, traces_of
 from sre_agent.cli.story import line, tell_asked, tell_step, wrapped
 from sre_agent.redaction import redact_text
 from sre_agent.run import StepRecord, StepStatus
@@ -21,7 +21,7 @@ _CHANGE = frozenset({"action", "diff", "kubectl", "notes"})
 def tell_detail(out: Console, document: Document, *, timeline: bool, llm: bool = False) -> None:
     """Prints one incident: the answer, its steps, the change, the past, the newest analysis, perhaps more.
 
-    `timeline`: every event; `llm`: what a model was asked at each step and answered, word for word.
+    `timeline`: every event; `llm`: what a model was asked at each step and for the analyses, word for word.
     """
     incident = document["incident"]
     name = redact_text(incident["alertname"] or "alert without a name")
@@ -41,7 +41,7 @@ def tell_detail(out: Console, document: Document, *, timeline: bool, llm: bool =
     _tell_past(out, document["past_incidents"])
     _tell_analysis(out, document["analysis_markdown"])
     if llm:
-        _tell_exchanges(out, traces)
+        _tell_exchanges(out, [*traces, *_traces_of_analyses(document)])
     if timeline:
         _tell_timeline(out, document["events"])
     elif document["analysis_markdown"] is None or not steps:
@@ -56,14 +56,24 @@ def _traces(document: Document) -> list[Trace]:
     return [trace for trace in found if isinstance(trace, dict)]
 
 
+def _traces_of_analyses(document: Document) -> Iterator[Trace]:
+    """What a model was asked for the analyses of the newest run that ended: those behind its end."""
+    events = document["events"]
+    ends = [place for place, event in enumerate(events) if event["event_type"] == "final"]
+    for event in events[ends[-1] :] if ends else events:
+        if event["event_type"] == "analysis":
+            yield from traces_of(event["payload"])
+
+
 def _tell_exchanges(out: Console, traces: Sequence[Trace]) -> None:
-    """Each question and answer of the run. What came from outside is wrapped like everything else."""
+    """Each question and answer. What came from outside is wrapped like everything else."""
     out.print()
     out.rule(Text(" what a model was asked ", "bold"), characters="─")
     if not traces:
         out.print(Text("no model was asked", "dim"))
     for trace in traces:
-        wrapped(out, f"step {trace.get('step')}: {asked_sentence(trace)}", first="", rest="  ", style="bold")
+        asked_for = f"step {trace.get('step')}" if trace.get("tool") else str(trace.get("step"))
+        wrapped(out, f"{asked_for}: {asked_sentence(trace)}", first="", rest="  ", style="bold")
         for depth, text in exchange_lines(trace):
             indent = "  " * (depth + 1)
             wrapped(out, text, first=indent, rest=indent, style="dim" if depth > 1 else "")
@@ -160,5 +170,5 @@ def _tell_timeline(out: Console, events: Sequence[Document]) -> None:
         wrapped(out, f"[event {event['id']}] {moment(event['ts'])} {event['event_type']}", first="", rest="  ")
         if said := what_happened(event):
             wrapped(out, said, first="    ", rest="    ", style="dim")
-        if isinstance(trace := event["payload"].get("llm"), dict):
+        for trace in traces_of(event["payload"]):
             wrapped(out, asked_sentence(trace), first="    ", rest="    ", style="dim")

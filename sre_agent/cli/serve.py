@@ -9,12 +9,12 @@ from sre_agent.cli.options import ContextOption, PlannerOption
 if TYPE_CHECKING:
     import signal
     import socket
-    import ssl
     from collections.abc import Sequence
 
     from sre_agent.agent import Service
     from sre_agent.settings import Settings
     from sre_agent.web.access import Access
+    from sre_agent.web.certificate import Certificate
 
 EPILOG = """\b
 Examples:
@@ -55,7 +55,8 @@ def serve(
     from sre_agent.cli.output import load_settings
     from sre_agent.cli.serving import INTERRUPTED
     from sre_agent.web.access import Access
-    from sre_agent.web.listening import bound, only_loopback, tls_of
+    from sre_agent.web.certificate import Certificate
+    from sre_agent.web.listening import bound, only_loopback
 
     settings = load_settings(usual_level="INFO")
     settings = replace(settings, planner=planner or settings.planner)
@@ -63,11 +64,11 @@ def serve(
     agent.require_shared_database(settings)
     address = settings.listen
     address = replace(address, host=host or address.host, port=address.port if port is None else port)
-    tls = tls_of(settings)
+    certificate = Certificate.of(settings)
     with bound(address) as sockets:
         access = Access.of(settings, loopback=only_loopback(sockets), insecure=insecure)
         access.require_some_key()
-        serving = _serve(settings, sockets, tls, access, context, migrating=not no_migrate, works=not no_worker)
+        serving = _serve(settings, sockets, certificate, access, context, migrating=not no_migrate, works=not no_worker)
         ended_by = asyncio.run(serving)
     return INTERRUPTED if ended_by.name == "SIGINT" else 0
 
@@ -75,7 +76,7 @@ def serve(
 async def _serve(
     settings: "Settings",
     sockets: "Sequence[socket.socket]",
-    tls: "ssl.SSLContext | None",
+    certificate: "Certificate | None",
     access: "Access",
     context: str | None,
     *,
@@ -89,13 +90,13 @@ async def _serve(
 
     from sre_agent import agent
     from sre_agent.cli.serving import execute_runs, first_signal, missing_for_runs, now, opened_cluster
-    from sre_agent.incident import Origin
+    from sre_agent.incident import LIVE_SCOPE, Origin
     from sre_agent.intake import Sender
     from sre_agent.reception import Reception
     from sre_agent.run import Mode
     from sre_agent.web.app import make_app
     from sre_agent.web.counting import count_run
-    from sre_agent.web.listening import listening
+    from sre_agent.web.listening import listening, places_of
     from sre_agent.web.site import SITE
 
     shelf = agent.open_shelf(settings, now)
@@ -107,7 +108,7 @@ async def _serve(
     ):
         reception = Reception(
             service.store,
-            sender=Sender(origin=Origin.LIVE, scope="live", mode=Mode(settings.agent_mode)),
+            sender=Sender(origin=Origin.LIVE, scope=LIVE_SCOPE, mode=Mode(settings.agent_mode)),
             runbooks=service.runbooks,
             settings=settings,
             clock=now,
@@ -119,9 +120,9 @@ async def _serve(
             # What was made to start is never garbage: looking through it would hold a request up for a while.
             gc.freeze()
             sys.setswitchinterval(SWITCH_SECONDS)
-            async with listening(app, sockets, tls):
+            async with listening(app, sockets, certificate):
                 missing = [*await missing_for_runs(settings, opened), *access.open_or_shut()]
-                _tell(service, sockets, missing, secure=tls is not None, works=works)
+                _tell(service, places_of(sockets, certificate), missing, works=works)
                 if works:
                     await execute_runs(service, stopping, finished=count_run)
                 return await first
@@ -129,16 +130,12 @@ async def _serve(
             watching.cancel()
 
 
-def _tell(
-    service: "Service", sockets: "Sequence[socket.socket]", missing: list[str], *, secure: bool, works: bool
-) -> None:
+def _tell(service: "Service", places: str, missing: list[str], *, works: bool) -> None:
     from sre_agent.cli.serving import stored_in, tell
-    from sre_agent.web.listening import place_of
 
-    scheme = "https" if secure else "http"
     settings = service.settings
     facts = {
-        "listening": ", ".join(f"{scheme}://{place_of(listener)}" for listener in sockets),
+        "listening": places,
         "database": stored_in(settings),
         "cluster": service.place,
         "mode": settings.agent_mode,

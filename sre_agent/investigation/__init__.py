@@ -15,9 +15,9 @@ from sre_agent.investigation.findings import SaidConclusion, what_stands
 from sre_agent.investigation.inquiry import MOST_CALLS, MOST_FAULT, Inquiry, offers_for
 from sre_agent.llm.port import Answer, LanguageModel, Purpose, Question
 from sre_agent.llm.prompts import Prompts
+from sre_agent.llm.trace import ACCEPTED, Trace, Used, answered_as_data
 from sre_agent.llm.untrusted import cut, fenced
 from sre_agent.log import get_logger
-from sre_agent.planner.guided import ACCEPTED, Used
 from sre_agent.redaction import redact
 from sre_agent.run import CONCLUDE, INVESTIGATION, StepRecord, StepStatus
 from sre_agent.target import Target, Unbound
@@ -38,9 +38,6 @@ MOST_RESULT = 3_072
 
 CONCLUSION = f"{INVESTIGATION}{CONCLUDE}"
 """The name of the last step."""
-
-UNUSED = "no conclusion"
-"""What the trace of the last step says was used where the model did not conclude."""
 
 log = get_logger(__name__)
 
@@ -104,8 +101,7 @@ class Investigator:
             answer = exchange.answer
             said = inquiry.judged(answer) if answer is not None else exchange.error or "there was no answer"
             verdict = said if isinstance(said, str) else ACCEPTED
-            inquiry.untold.append(exchange.as_json(verdict, since=inquiry.shown))
-            inquiry.shown = len(inquiry.messages)
+            inquiry.transcript.add(exchange, verdict)
             if isinstance(said, SaidConclusion):
                 return self._concluded(walk, inquiry, said)
             if isinstance(said, ValidatedCall):
@@ -138,42 +134,44 @@ class Investigator:
         ]
 
     def _correct(self, inquiry: Inquiry, answer: Answer, fault: str) -> None:
-        """Tells the model once what was wrong. Its answer stands there as data: it may repeat what a log says."""
-        words = [answer.text or "", *(f"{call.name}({cut(call.arguments, MOST_FAULT)})" for call in answer.calls)]
+        """Tells the model once what was wrong with its answer."""
         prompt = self._prompts["investigation_correction"]
         told = prompt.messages(fault=self._fenced("refusal", fault, MOST_FAULT), tools=", ".join(inquiry.allowed))
-        said = self._fenced("answer", "\n".join(filter(None, words)) or "(nothing)", MOST_FAULT)
-        inquiry.messages += [{"role": "assistant", "content": said}, *told]
+        inquiry.messages += [answered_as_data(answer, emails=self._hide_emails, most=MOST_FAULT), *told]
         inquiry.prompt, inquiry.refused = prompt.identity, fault
 
     def _concluded(self, walk: Walk, inquiry: Inquiry, said: SaidConclusion) -> StepRecord:
         """The last step, with what stands of the findings."""
         stands = what_stands(said, inquiry.made, walk.assignment.alert, target_json(inquiry.target) or {})
         record = StepRecord(step=CONCLUSION, tool=CONCLUDE, status=StepStatus.DONE, result=stands.as_json())
-        trace = self._trace(inquiry, record) or {}
-        return replace(record, llm=trace | {"dropped": stands.dropped_json()})
+        return replace(record, llm=self._trace(inquiry, record, dropped=stands.dropped_json()))
 
     def _ended(self, inquiry: Inquiry, why: str) -> StepRecord:
         """The last step of an investigation without a conclusion; what was read stays."""
         record = _end(StepStatus.FAILED, f"it ended without a conclusion: {why}")
         return replace(record, llm=self._trace(inquiry, record))
 
-    def _trace(self, inquiry: Inquiry, record: StepRecord) -> dict[str, Any] | None:
+    def _trace(
+        self, inquiry: Inquiry, record: StepRecord, *, dropped: list[dict[str, Any]] | None = None
+    ) -> dict[str, Any] | None:
         """What was asked and answered for this step, None where nothing was. The next step begins its own."""
-        exchanges, refused = inquiry.untold, inquiry.refused
-        inquiry.untold, inquiry.refused = [], None
+        exchanges, refused = inquiry.transcript.taken(), inquiry.refused
+        inquiry.refused = None
         if not exchanges:
             return None
-        answered = record.tool != CONCLUDE or record.status is StepStatus.DONE
-        used = (Used.CORRECTED if refused is not None else Used.FIRST).value if answered else UNUSED
-        return {
-            "step": record.step,
-            "tool": record.tool,
-            "model": self._model.name,
-            "used": used,
-            "why": None,  # the step's own reason says it
-            "exchanges": exchanges,
-        }
+        used = Used.FIRST if refused is None else Used.CORRECTED
+        if record.tool == CONCLUDE and record.status is not StepStatus.DONE:
+            used = Used.NO_CONCLUSION
+        trace = Trace(
+            step=record.step,
+            tool=record.tool,
+            model=self._model.name,
+            used=used,
+            why=None,  # the step's own reason says it
+            exchanges=exchanges,
+            dropped=dropped,
+        )
+        return trace.as_json()
 
     def _result(self, record: StepRecord) -> str:
         said = record.result if record.result is not None else record.reason

@@ -17,15 +17,15 @@ from sre_agent.investigation.findings import (
     schema_of_conclusion,
 )
 from sre_agent.llm.port import Answer, Message, SaidCall, ToolSpec
+from sre_agent.llm.trace import Transcript
 from sre_agent.llm.untrusted import cut
 from sre_agent.objects import uid
-from sre_agent.planner.guided import schema_for
 from sre_agent.run import CONCLUDE, INVESTIGATION, StepRecord, StepStatus, ToolCall
 from sre_agent.runbook import Step
 from sre_agent.target import Subject, Target
 from sre_agent.tools.registry import DIAGNOSTICS
 from sre_agent.tools.types import DiagnosticTool
-from sre_agent.tools.validate import Rejected, ValidatedCall, arguments_for, arguments_of, validate
+from sre_agent.tools.validate import Rejected, ValidatedCall, arguments_of, schema_for, validate
 from sre_agent.walk import Walk
 
 MOST_CALLS = 8
@@ -47,24 +47,20 @@ class Offer:
     @property
     def spec(self) -> ToolSpec:
         """The tool as the model sees it: the bound target is the only argument that its schema allows."""
-        schema = schema_for(self.tool, arguments_for(self.tool, self.target))
+        schema = schema_for(self.tool, self.target)
         return ToolSpec(name=self.tool.name, description=self.tool.summary, parameters=schema)
 
 
 @dataclass(kw_only=True, slots=True)
 class Inquiry:
-    """What was offered and made. `untold` are the exchanges since the last step, `shown` the messages they show.
-
-    `refused` is what was wrong with the last answer, None where nothing was.
-    """
+    """What was offered, made and said. `refused` is what was wrong with the last answer, None where nothing was."""
 
     target: Target
     offers: Mapping[str, Offer]
     made: list[StepRecord]
     prompt: str
     messages: list[Message]
-    untold: list[dict[str, Any]] = field(default_factory=list)
-    shown: int = 0
+    transcript: Transcript = field(default_factory=Transcript)
     refused: str | None = None
 
     @property

@@ -15,6 +15,7 @@ MOST_BYTES = 8 * 1024
 
 
 _FENCE = re.compile(r"<(?=[\s/]*data)", re.IGNORECASE)
+_MARK = re.compile(r"^[ \t]*</?data [0-9a-f]{8}(?: source=[^<>\n]*)?>[ \t]*$", re.MULTILINE)
 
 
 def fenced(source: str, value: Any, *, emails: bool = False, most: int = MOST_BYTES) -> str:
@@ -31,6 +32,11 @@ def fenced(source: str, value: Any, *, emails: bool = False, most: int = MOST_BY
     text = _FENCE.sub("‹", text)
     mark = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:8]
     return f"<data {mark} source={source}>\n{cut(text, most)}\n</data {mark}>"
+
+
+def without_marks(text: str) -> str:
+    """The text of a model without the lines that are such a mark: one that repeats what it was shown repeats them."""
+    return _MARK.sub("", text)
 
 
 def cut(text: str, most: int = MOST_BYTES) -> str:

@@ -6,15 +6,14 @@ told back once; after that, and wherever there is no answer, the scripted call s
 
 import json
 import time
-from collections.abc import Mapping
 from dataclasses import replace
-from enum import StrEnum
 from typing import Any
 
 from sre_agent.border import Border
 from sre_agent.errors import Unreachable
 from sre_agent.llm.port import Allowance, Answer, Exchange, LanguageModel, Purpose, Question, ToolSpec
 from sre_agent.llm.prompts import Prompts
+from sre_agent.llm.trace import ACCEPTED, Trace, Transcript, Used, answered_as_data
 from sre_agent.llm.untrusted import cut, fenced
 from sre_agent.planner.port import Proposal
 from sre_agent.planner.scripted import ScriptedPlanner
@@ -22,8 +21,8 @@ from sre_agent.redaction import redact
 from sre_agent.run import StepRecord, ToolCall
 from sre_agent.runbook import Step
 from sre_agent.tools.registry import TOOLS
-from sre_agent.tools.types import Tool, ToolContext
-from sre_agent.tools.validate import Rejected, arguments_for, arguments_of, validate
+from sre_agent.tools.types import ToolContext
+from sre_agent.tools.validate import Rejected, arguments_for, arguments_of, schema_for, validate
 
 MOST_TOKENS = 1000
 """Of an answer: a call is short, and a model may think a little before it."""
@@ -36,17 +35,6 @@ MOST_PROSE = 320
 
 MOST_RESULT = 320
 """Bytes of one earlier step's result, and of what was wrong with an answer."""
-
-ACCEPTED = "accepted"
-"""The verdict on an answer that is used."""
-
-
-class Used(StrEnum):
-    """Whose call a step got."""
-
-    FIRST = "first answer"
-    CORRECTED = "corrected answer"
-    SCRIPTED = "scripted call"
 
 
 class GuidedPlanner:
@@ -67,34 +55,35 @@ class GuidedPlanner:
 
     async def propose(self, step: Step, context: ToolContext, allowance: Allowance) -> Proposal:
         """The model's call where it is the step's own, else the scripted one; with the trace of how it came to it."""
-        call = (await self._scripted.propose(step, context, allowance)).call
-        trace: dict[str, Any] = {"step": step.name, "tool": step.tool, "model": self.name}
-        trace |= {"used": Used.SCRIPTED.value, "why": None, "exchanges": []}
+        call, transcript = (await self._scripted.propose(step, context, allowance)).call, Transcript()
+        used, why = Used.SCRIPTED, None
         with Border("planner.crashed", passing=(Unreachable,), step=step.name) as border:
-            call = await self._guided(step, context, allowance, trace) or call
+            guided = await self._guided(step, context, allowance, transcript)
+            if isinstance(guided, str):
+                why = guided
+            else:
+                call, used = guided
         if border.error is not None:
-            trace["why"] = f"the planner failed: {cut(border.error, MOST_RESULT)}"
-        return Proposal(call=call, trace=trace)
+            why = f"the planner failed: {cut(border.error, MOST_RESULT)}"
+        trace = Trace(step=step.name, tool=step.tool, model=self.name, used=used, why=why, exchanges=transcript.taken())
+        return Proposal(call=call, trace=trace.as_json())
 
     async def _guided(
-        self, step: Step, context: ToolContext, allowance: Allowance, trace: dict[str, Any]
-    ) -> ToolCall | None:
-        """The model's call, None where it made none that can be used; writes into the trace what was said."""
-        until, question, shown = time.monotonic() + self._seconds, self._question(step, context), 0
+        self, step: Step, context: ToolContext, allowance: Allowance, transcript: Transcript
+    ) -> tuple[ToolCall, Used] | str:
+        """The model's call and with which answer it came, or why it made none that can be used."""
+        until, question, fault = time.monotonic() + self._seconds, self._question(step, context), ""
         for used_if_right in (Used.FIRST, Used.CORRECTED):
             exchange = await self._model.ask(question, allowance, within=until - time.monotonic())
             judged = _judged(exchange, step, context)
+            transcript.add(exchange, ACCEPTED if isinstance(judged, ToolCall) else judged)
             if isinstance(judged, ToolCall):
-                trace["exchanges"].append(exchange.as_json(ACCEPTED, since=shown))
-                trace.update(used=used_if_right.value, why=None)
-                return judged
-            trace["exchanges"].append(exchange.as_json(judged, since=shown))
-            trace["why"] = judged
+                return judged, used_if_right
+            fault = judged
             if exchange.answer is None:
                 break
-            shown = len(question.messages)
-            question = self._corrected(question, exchange.answer, judged)
-        return None
+            question = self._corrected(question, exchange.answer, fault)
+        return fault
 
     def _question(self, step: Step, context: ToolContext) -> Question:
         tool = TOOLS[step.tool]
@@ -112,7 +101,7 @@ class GuidedPlanner:
                 earlier="\n".join(self._result(record) for record in context.earlier) or "none",
                 runbook=self._background(context),
             ),
-            tools=(ToolSpec(name=tool.name, description=tool.summary, parameters=schema_for(tool, bound)),),
+            tools=(ToolSpec(name=tool.name, description=tool.summary, parameters=schema_for(tool, context.target)),),
             must_call=tool.name,
             max_tokens=MOST_TOKENS,
         )
@@ -130,34 +119,14 @@ class GuidedPlanner:
         return told if said is None else f"{told}\n{self._fenced(record.step, said, MOST_RESULT)}"
 
     def _corrected(self, question: Question, answer: Answer, fault: str) -> Question:
-        """The question again, behind the answer and what was wrong with it.
-
-        A call that was refused is not to be answered as one, so the answer is told as words; and as data, since a model
-        may have repeated what stands in a log.
-        """
-        said = [answer.text or "", *(f"{call.name}({cut(call.arguments, MOST_RESULT)})" for call in answer.calls)]
-        words = "\n".join(filter(None, said)) or "(nothing)"
+        """The question again, behind the answer and what was wrong with it."""
         prompt = self._prompts["correction"]
         told = prompt.messages(tool=question.must_call or "", fault=self._fenced("refusal", fault, MOST_RESULT))
-        answered = {"role": "assistant", "content": self._fenced("answer", words, MOST_RESULT)}
+        answered = answered_as_data(answer, emails=self._hide_emails, most=MOST_RESULT)
         return replace(question, prompt=prompt.identity, messages=(*question.messages, answered, *told))
 
     def _fenced(self, source: str, value: Any, most: int) -> str:
         return fenced(source, value, emails=self._hide_emails, most=most)
-
-
-def schema_for(tool: Tool, bound: Mapping[str, Any]) -> dict[str, Any]:
-    """The JSON schema of a tool's arguments; of what the target binds, the bound value alone is allowed."""
-    model = tool.input.model_json_schema()
-    properties = dict(model.get("properties", {}))
-    for name, value in bound.items():
-        properties[name] = {"type": "null"} if value is None else {"type": "string", "enum": [redact(value)]}
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
 
 
 def _judged(exchange: Exchange, step: Step, context: ToolContext) -> ToolCall | str:

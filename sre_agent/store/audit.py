@@ -160,6 +160,7 @@ class Audit:
             if progress is not None:
                 progress(report)
         await self._removing("sweep_evidence")  # also what a prune that was killed has left
+        await self._removing("sweep_brake_episodes")
         return replace(report, webhooks=await self._prune_webhooks(before))
 
     async def _prune_webhooks(self, before: datetime) -> int:
@@ -179,7 +180,8 @@ class Audit:
         except NotPermitted as error:
             raise BadInput(
                 f"this database role may not prune: {error}. Pruning takes DELETE on incidents, runs, actions, "
-                "approvals, incident_events, evidence_objects and webhooks, and UPDATE on incidents and incident_ledger"
+                "approvals, incident_events, evidence_objects, webhooks and brake_episodes, and UPDATE on incidents "
+                "and incident_ledger"
             ) from error
         return row
 

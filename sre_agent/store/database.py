@@ -21,18 +21,21 @@ class Database:
     pool: Pool
     server: str
 
-    async def rows(self, name: str, *, prepare: bool | None = None, **values: Any) -> Sequence[Row]:
+    async def rows(
+        self, name: str, *, prepare: bool | None = None, connect_within: float | None = None, **values: Any
+    ) -> Sequence[Row]:
         """Runs a named query. `prepare=False` plans it for these values each time: for queries with optional filters.
 
-        Raises Unreachable.
+        `connect_within` is how many seconds it waits for a connection, None: as long as the pool does. Raises
+        Unreachable.
         """
-        async with self.connection() as connection:
+        async with self.connection(within=connect_within) as connection:
             cursor = await connection.execute(query(name), parameters(values), prepare=prepare)
             return await cursor.fetchall()
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
+    async def connection(self, *, within: float | None = None) -> AsyncIterator[Connection]:
         """A connection in autocommit, for as long as the block runs. Raises Unreachable."""
         with reaching(self.server):
-            async with self.pool.connection() as connection:
+            async with self.pool.connection(timeout=within) as connection:
                 yield connection

@@ -9,8 +9,11 @@ from datetime import datetime, timedelta
 from typing import Any, Self
 from uuid import UUID
 
+from sre_agent.event import ErrorRaised, Escalated, Event
+from sre_agent.redaction import redact_text
 from sre_agent.run import Mode, Outcome
 from sre_agent.store.database import Database
+from sre_agent.store.event_json import as_json
 from sre_agent.store.rows import ActiveRun, Row
 
 
@@ -18,7 +21,8 @@ from sre_agent.store.rows import ActiveRun, Row
 class QueuedRun:
     """A run that somebody is about to take up, and the alert that it is about, as its incident keeps it.
 
-    `over`: the alert was resolved, or a person closed or muted the incident. `begun`: somebody was at work on it.
+    `over`: the alert was resolved, or a person closed or muted the incident. `begun`: somebody was at work on it;
+    `attempt` is how often it was taken up.
     """
 
     run_id: UUID
@@ -28,6 +32,7 @@ class QueuedRun:
     ended: bool
     begun: bool
     over: bool
+    attempt: int
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
     fingerprint: str
@@ -43,6 +48,7 @@ class QueuedRun:
             ended=row["finished_at"] is not None,
             begun=row["attempt"] > 0,
             over=row["over"],
+            attempt=row["attempt"],
             labels=row["labels"],
             annotations=row["annotations"],
             fingerprint=row["fingerprint"],
@@ -99,6 +105,23 @@ class RunQueue:
     async def cancel(self, run_id: UUID, *, now: datetime) -> None:
         """Ends a run that has nothing to do any more."""
         await self.database.rows("cancel_run", run_id=run_id, now=now)
+
+    async def park(self, queued: QueuedRun, *, deaths: int, error: str, why: str, now: datetime) -> bool:
+        """Ends a run that broke off, and tells a person, where so many workers had died on it already.
+
+        `queued` is the run as it was before it was taken up: nothing happens where somebody else has it by now.
+        """
+        told = [Event(payload=ErrorRaised(where="run", error=error)), Event(payload=Escalated(reason=why))]
+        rows = await self.database.rows(
+            "park_run",
+            run_id=queued.run_id,
+            attempt=queued.attempt + 1,
+            deaths=deaths,
+            why=redact_text(why),
+            events=as_json(told),
+            now=now,
+        )
+        return bool(rows)
 
     async def steps_so_far(self, run: ActiveRun) -> list[Mapping[str, Any]]:
         """The events `step` of earlier attempts at a run, in order."""

@@ -18,6 +18,10 @@ from sre_agent.store.event_json import as_json
 from sre_agent.store.rows import Disposition, NewIncident, Problem, Receipt
 from sre_agent.store.values import json_text
 
+CONNECT_SECONDS = 3.0
+"""How long a body waits for a connection. Alertmanager gives up after the larger of group_interval and 10 s, and until
+then sends again what met a 503: soon told, it can come twice in that time."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Firing:
@@ -114,6 +118,7 @@ class Webhooks:
         """
         rows = await self.database.rows(
             "take_in",
+            connect_within=CONNECT_SECONDS,
             bodies=_array([each.body for each in bodies]),
             alerts=_array([each.entries for each in bodies if each.alerts]),
             now=now,

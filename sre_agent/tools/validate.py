@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from sre_agent.redaction import redact
 from sre_agent.run import ToolCall
 from sre_agent.runbook import Step
 from sre_agent.target import Subject, Target
@@ -52,6 +53,19 @@ def arguments_for(tool: Tool, target: Target) -> dict[str, Any]:
     """The arguments that the bound target gives to this tool; everything else keeps the tool's default."""
     bound = _bound_arguments(target)
     return {field: bound[field] for field in tool.input.model_fields if field in bound}
+
+
+def schema_for(tool: Tool, target: Target) -> dict[str, Any]:
+    """The JSON schema of a tool's arguments; of what the target binds, the bound value alone is allowed."""
+    properties = dict(tool.input.model_json_schema().get("properties", {}))
+    for name, value in arguments_for(tool, target).items():
+        properties[name] = {"type": "null"} if value is None else {"type": "string", "enum": [redact(value)]}
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
 
 
 def arguments_of(text: str) -> dict[str, Any] | Rejected:

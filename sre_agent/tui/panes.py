@@ -12,7 +12,8 @@ from textual.message import Message
 from textual.widgets import Markdown, Static
 from textual.widgets.option_list import Option
 
-from sre_agent.sentences import exchange_lines, last_state, mark_of, moment, what_happened
+from sre_agent.asked import short_lines, traces_of
+from sre_agent.sentences import last_state, mark_of, moment, what_happened
 from sre_agent.tui.answer import SKIPPED, STEP_MARKS
 from sre_agent.tui.columns import MARK_COLOURS
 from sre_agent.tui.keys import Choice, Page
@@ -183,15 +184,15 @@ def _event(event: Document) -> Content:
         Content.styled(f"{event['event_type']:<{TYPE}}" if gap == "  " else event["event_type"], "bold"),
         f"{gap}{said}",
     )
-    if not event["payload"].get("llm"):
+    if not traces_of(event["payload"]):
         return first
     return Content("\n").join([first, Content.styled("  a language model was asked: enter shows it", "$text-accent")])
 
 
 def _behind(event: Document) -> Content:
     """The event as JSON, below what a model was asked and answered where one was."""
-    asked = event["payload"].get("llm")
-    lines = [Content.styled(line, "$text-accent") for line in (exchange_lines(asked) if asked else ())]
+    asked = traces_of(event["payload"])
+    lines = [Content.styled(line, "$text-accent") for trace in asked for line in short_lines(trace)]
     text = json.dumps(event, indent=2, ensure_ascii=False)
     if len(text) > MOST_JSON:
         left = len(text) - MOST_JSON

@@ -9,7 +9,7 @@ import binascii
 import hashlib
 import hmac
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 from urllib.parse import urlsplit
@@ -59,6 +59,10 @@ class Need(Enum):
         return Need.READ.roles if self is Need.ACT else self.roles
 
 
+PARTS = {"the webhook": Need.DELIVER, "the API": Need.READ}
+"""Of a server."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Access:
     """The keys of this server: SHA-256 of each credential, with its role.
@@ -99,9 +103,17 @@ class Access:
                 "Alertmanager and SRE_AGENT_API_TOKEN for people; or say --insecure, which leaves everything open"
             )
 
-    def open_or_shut(self) -> Iterator[str]:
+    def require_reader(self) -> None:
+        """Raises BadInput for a process beyond loopback that only tells, where nobody could be told."""
+        if not (self.guards(Need.READ) or self.opens_to_all(Need.READ)):
+            raise BadInput(
+                "listening beyond loopback needs a credential: set SRE_AGENT_VIEWER_TOKEN for Prometheus, or "
+                "SRE_AGENT_API_TOKEN; or say --insecure, which leaves /metrics open"
+            )
+
+    def open_or_shut(self, parts: Mapping[str, Need] = PARTS) -> Iterator[str]:
         """What a person should know about the parts that no credential is set for."""
-        for part, need in (("the webhook", Need.DELIVER), ("the API", Need.READ)):
+        for part, need in parts.items():
             if self.closed and not self.guards(need):
                 yield f"{part} is shut: set {need.given_by}"
             elif not self.loopback and not self.guards(need):

@@ -8,7 +8,7 @@ from aiohttp import web
 from sre_agent import views
 from sre_agent.analysis import COMPOSED, Author, ComposedAuthor, regenerate
 from sre_agent.log import get_logger
-from sre_agent.status import pause_json, read_status, status_json
+from sre_agent.status import pause_json
 from sre_agent.store.book import Decision
 from sre_agent.web.body import SMALL, read_body, read_words
 from sre_agent.web.errors import Refused, dumps
@@ -77,11 +77,7 @@ async def resolve(request: web.Request) -> web.Response:
 
 async def status(request: web.Request) -> web.Response:
     """GET /api/status: whether the agent may act right now, what holds it back, and the work under way."""
-    site = site_of(request)
-    found = await read_status(
-        site.service.store, site.service.settings, site.service.runbooks(), fault=site.runbooks_fault(), now=_now()
-    )
-    return _json(status_json(found))
+    return _json(await site_of(request).status())
 
 
 async def pause(request: web.Request) -> web.Response:

@@ -113,6 +113,6 @@ def _of_the_server(request: web.Request, error: web.HTTPException) -> Refused:
             allowed = ", ".join(sorted(error.allowed_methods))
             return Refused(405, f"{request.method} is not for this path: {allowed}", headers={"Allow": allowed})
         case web.HTTPNotFound():
-            return Refused(404, "there is no such path; GET /openapi.json lists all of them")
+            return Refused(404, "there is no such path; GET /openapi.json of a server lists all of them")
         case _:
             return Refused(error.status if error.status in CODES else 400, error.reason)

@@ -1,13 +1,12 @@
-"""The sockets, TLS and connections of the server.
+"""The sockets and connections of a process that listens.
 
-Called by `serve`. A port is bound before anything else is opened, so that one which is taken is said at once; it is
-listened at only when everything behind it is ready.
+Called by `serve` and `worker`. A port is bound before anything else is opened, so that one which is taken is said at
+once; it is listened at only when everything behind it is ready.
 """
 
 import asyncio
 import errno
 import socket
-import ssl
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from functools import partial
@@ -18,10 +17,11 @@ from aiohttp.http_exceptions import LineTooLong
 
 from sre_agent.errors import BadInput, Unreachable
 from sre_agent.log import get_logger
-from sre_agent.settings import Address, Settings
+from sre_agent.settings import Address
 from sre_agent.web.access import is_loopback
-from sre_agent.web.app import HEADERS, SERVER
+from sre_agent.web.certificate import Certificate
 from sre_agent.web.errors import error_body
+from sre_agent.web.passage import HEADERS, SERVER
 
 HEADER_BYTES = 8190
 """The longest line of a head: a request line, or a header with its name."""
@@ -81,27 +81,20 @@ def place_of(listener: socket.socket) -> Address:
     return Address(host=host, port=port)
 
 
-def tls_of(settings: Settings) -> ssl.SSLContext | None:
-    """The server's side of TLS; None where no certificate is set. Raises BadInput."""
-    if settings.tls_cert is None or settings.tls_key is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    try:
-        context.load_cert_chain(settings.tls_cert, settings.tls_key, password="")  # nobody is asked
-    except (OSError, ValueError) as error:  # ssl.SSLError among them
-        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
-        raise BadInput(
-            f"SRE_AGENT_TLS_CERT={settings.tls_cert}, SRE_AGENT_TLS_KEY={settings.tls_key}: cannot be used, {reason}; "
-            "give a PEM certificate chain and its unencrypted PEM key"
-        ) from None
-    return context
+def places_of(sockets: Sequence[socket.socket], certificate: Certificate | None) -> str:
+    """The addresses at which it answers, for people."""
+    scheme = "http" if certificate is None else "https"
+    return ", ".join(f"{scheme}://{place_of(listener)}" for listener in sockets)
 
 
 @asynccontextmanager
 async def listening(
-    app: web.Application, sockets: Sequence[socket.socket], tls: ssl.SSLContext | None
+    app: web.Application, sockets: Sequence[socket.socket], certificate: Certificate | None
 ) -> AsyncIterator[None]:
-    """Serves an application on bound sockets for as long as the block runs. Raises Unreachable."""
+    """Serves an application on bound sockets for as long as the block runs, with a certificate that may be renewed.
+
+    Raises Unreachable.
+    """
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=CLOSING_SECONDS)
     await runner.setup()
     if runner.server is None:
@@ -119,6 +112,8 @@ async def listening(
         max_headers=MOST_HEADERS,
         read_bufsize=BUFFER_BYTES,
     )
+    tls = None if certificate is None else certificate.context
+    watching = None if certificate is None else loop.create_task(certificate.watch())
     servers: list[asyncio.Server] = []
     try:
         for listener in sockets:
@@ -128,6 +123,8 @@ async def listening(
                 raise _cannot_listen(place_of(listener), error) from None
         yield
     finally:
+        if watching is not None:
+            watching.cancel()
         for server in servers:
             server.close()
         await runner.cleanup()

@@ -18,7 +18,6 @@ from sre_agent.cluster.absent import AbsentCluster
 from sre_agent.errors import SreAgentError
 from sre_agent.log import get_logger
 from sre_agent.runbook import Runbook
-from sre_agent.status import read_status, status_json
 from sre_agent.store.book import MOST_COUNTED
 from sre_agent.tools.registry import TOOLS
 from sre_agent.tools.types import RemediationTool
@@ -141,9 +140,7 @@ async def status(request: web.Request) -> web.Response:
     """GET /status: what holds changes back, what waits, what works and what is missing."""
     site = site_of(request)
     service = site.service
-    found = status_json(
-        await read_status(service.store, service.settings, service.runbooks(), fault=site.runbooks_fault(), now=_now())
-    )
+    found = await site.status()
     return page(
         request,
         "status.html",

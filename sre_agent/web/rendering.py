@@ -21,7 +21,7 @@ from markupsafe import Markup
 from sre_agent.sentences import NO_RUN_YET, mark_of, moment, what_happened, why_nothing
 from sre_agent.web.access import SAFE_METHODS, Need
 from sre_agent.web.body import LONGEST_TEXT
-from sre_agent.web.sessions import COOKIE, Session
+from sre_agent.web.passage import session_in
 from sre_agent.web.site import site_of
 from sre_agent.web.story import further
 
@@ -107,11 +107,6 @@ def error_page(request: web.Request, status: int, message: str, *, again: int | 
         back=back if back != "/" else None,
         kept=bool(written.get("reason", "").strip()),
     )
-
-
-def session_in(request: web.Request) -> Session | None:
-    """The session of the browser that asks, None where nobody signed in."""
-    return site_of(request).access.session(request.cookies.get(COOKIE))
 
 
 def _frame(request: web.Request) -> dict[str, Any]:

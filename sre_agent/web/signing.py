@@ -13,7 +13,8 @@ from sre_agent.log import get_logger
 from sre_agent.web.access import SAFE_METHODS
 from sre_agent.web.body import SMALL, read_body
 from sre_agent.web.errors import Refused
-from sre_agent.web.rendering import SAID, page, page_of_form, see_other, session_in
+from sre_agent.web.passage import session_in
+from sre_agent.web.rendering import SAID, page, page_of_form, see_other
 from sre_agent.web.sessions import COOKIE, LIFE_SECONDS, WORD
 from sre_agent.web.site import NEED, site_of
 

@@ -7,7 +7,7 @@ form says nothing, and its raw JSON stands below.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sre_agent.sentences import exchange_lines
+from sre_agent.asked import short_lines, traces_of
 
 MOST_SEEN = 8
 LONGEST = 160
@@ -58,13 +58,8 @@ def _of_step(said: Mapping[str, Any]) -> Iterator[Line]:
 
 
 def _of_model(said: Mapping[str, Any]) -> Iterator[Line]:
-    traces = said.get("llm_trace") or [said.get("llm")]
-    for trace in traces if isinstance(traces, list) else ():
-        try:
-            lines = exchange_lines(trace) if trace else []
-        except (KeyError, TypeError, AttributeError):
-            continue
-        yield from ({"what": "LLM", "text": line} for line in lines)
+    for trace in traces_of(said):
+        yield from ({"what": "LLM", "text": line.removeprefix("LLM ")} for line in short_lines(trace))
 
 
 def _pairs(values: Mapping[str, Any]) -> str:

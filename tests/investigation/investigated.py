@@ -27,7 +27,7 @@ from sre_agent.settings import Settings
 from sre_agent.settings import load as load_settings
 from sre_agent.store import Store
 from tests.executor.evidence_builders import Ticking
-from tests.investigation.scripted_model import ScriptedModel
+from tests.model_server import ModelServer
 
 EXAMPLE = data_path("examples") / "crash-bad-release"
 RUNBOOKS = load_runbooks(load_settings({}))
@@ -53,7 +53,7 @@ def unknown_alert(**labels: str | None) -> Alert:
     return replace(alert, labels={name: value for name, value in changed.items() if value is not None})
 
 
-def settings_for(model: ScriptedModel, **environment: str) -> Settings:
+def settings_for(model: ModelServer, **environment: str) -> Settings:
     return load_settings({"HOME": "/", "SRE_AGENT_INVESTIGATE": "on", **model.environment, **environment})
 
 
@@ -83,7 +83,7 @@ async def investigator_of(store: Store, settings: Settings) -> AsyncIterator[Inv
 
 async def investigated(
     store: Store,
-    model: ScriptedModel,
+    model: ModelServer,
     *,
     cluster: Cluster | None = None,
     alert: Alert | None = None,

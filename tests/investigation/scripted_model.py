@@ -1,63 +1,39 @@
-"""A server on loopback that speaks like a language model's, and answers each question as a test's script says."""
+"""A model's server that answers each question of an investigation as a test's script says."""
 
-import asyncio
 import json
-import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from concurrent.futures import Future
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any
 
 from aiohttp import web
 
-Body = dict[str, Any]
+from tests.model_server import Answering, Body, ModelServer, body_of, model_beside, model_server, used
+
 Reply = Body | web.Response
 Script = Callable[[Body], Reply]
 """From a request to the answer's message, or to a whole response."""
 
-USAGE = {"prompt_tokens": 1200, "completion_tokens": 40, "total_tokens": 1240}
 
-
-@dataclass(kw_only=True)
-class ScriptedModel:
-    """The server. `asked` are the requests so far."""
-
-    script: Script
-    url: str = ""
-    asked: list[Body] = field(default_factory=list)
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """The settings that lead to it."""
-        return {"OPENAI_BASE_URL": self.url, "OPENAI_API_KEY": "sk-test-0123456789", "OPENAI_MODEL": "test-model"}
-
-
-@asynccontextmanager
-async def scripted_model(script: Script) -> AsyncIterator[ScriptedModel]:
+def scripted_model(script: Script) -> AbstractAsyncContextManager[ModelServer]:
     """Serves until the test is over."""
-    model = ScriptedModel(script=script)
+    return model_server(by_script(script))
 
-    async def answer(request: web.Request) -> web.Response:
-        body = await request.json()
-        model.asked.append(body)
-        reply = model.script(body)
+
+def scripted_beside(script: Script) -> AbstractContextManager[ModelServer]:
+    """The same in a thread of its own, for commands that bring their own event loop."""
+    return model_beside(by_script(script))
+
+
+def by_script(script: Script) -> Answering:
+    """Answers as the script says; a server that serves already may be given another one."""
+
+    async def answer(_: web.Request, body: Body) -> web.Response:
+        reply = script(body)
         if isinstance(reply, web.Response):
             return reply
-        message = {"role": "assistant", "content": None, **reply}
-        return web.json_response({"choices": [{"message": message, "finish_reason": "stop"}], "usage": USAGE})
+        return web.json_response(body_of(reply, finish="stop", usage=used(1200, 40)))
 
-    app = web.Application(client_max_size=2**24)
-    app.router.add_post("/v1/chat/completions", answer)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    model.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-    try:
-        yield model
-    finally:
-        await runner.cleanup()
+    return answer
 
 
 def call(name: str, arguments: Any) -> Body:
@@ -104,25 +80,3 @@ def concluding(findings: Sequence[tuple[str, str]], hypothesis: str | None = Non
         return call("conclude", {"findings": named, "hypothesis": hypothesis})
 
     return script
-
-
-@contextmanager
-def model_beside(script: Script) -> Iterator[ScriptedModel]:
-    """The same in a thread of its own, for commands that bring their own event loop."""
-    started: Future[ScriptedModel] = Future()
-    loop = asyncio.new_event_loop()
-    over = asyncio.Event()
-
-    async def serve() -> None:
-        async with scripted_model(script) as model:
-            started.set_result(model)
-            await over.wait()
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
-    thread.start()
-    try:
-        yield started.result(timeout=30)
-    finally:
-        loop.call_soon_threadsafe(over.set)
-        thread.join(timeout=30)
-        loop.close()

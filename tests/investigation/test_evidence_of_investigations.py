@@ -23,7 +23,7 @@ from tests.investigation.investigated import (
     settings_for,
     unknown_alert,
 )
-from tests.investigation.scripted_model import Script, concluding, looking, scripted_model
+from tests.investigation.scripted_model import Script, by_script, concluding, looking, scripted_model
 
 FINDING = ("The log ends with FATAL.", "get_pod_logs")
 
@@ -52,7 +52,7 @@ async def test_with_a_model_it_reads_what_was_kept_and_nothing_else(
         assert kept is not None
         settings = settings_for(model)
         stored = read_back(kept, settings)
-        model.script = looking(*dict.fromkeys([tool, "get_pod_logs"]), then=concluding([FINDING]))
+        model.answering = by_script(looking(*dict.fromkeys([tool, "get_pod_logs"]), then=concluding([FINDING])))
         async with investigator_of(store, settings) as investigator:
             minds = Minds(planner=ScriptedPlanner(), investigator=investigator)
             agent = Agent(store=store, minds=minds, runbooks=RUNBOOKS, settings=settings)

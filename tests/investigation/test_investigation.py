@@ -32,6 +32,7 @@ from tests.investigation.scripted_model import (
     Reply,
     Script,
     bound,
+    by_script,
     call,
     concluding,
     looking,
@@ -349,7 +350,7 @@ async def test_a_run_that_is_cancelled_in_the_middle_goes_on_without_reading_twi
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        model.script, asked = again, len(model.asked)
+        model.answering, asked = by_script(again), len(model.asked)
         run = await investigated(store, model, assignment=assignment, alert=alert)
         told = model.asked[asked:]
     assert reads(run) == ["get_pod_logs", "get_rollout_history"]

@@ -14,7 +14,8 @@ from sre_agent.cluster.absent import AbsentCluster
 from sre_agent.settings import load
 from sre_agent.web import exposition
 from tests.investigation.investigated import EXAMPLE, POD
-from tests.investigation.scripted_model import ScriptedModel, concluding, looking, model_beside
+from tests.investigation.scripted_model import concluding, looking, scripted_beside
+from tests.model_server import ModelServer
 from tests.replay.answers import document, told
 
 HIDDEN = "\x1b[31mred\x1b[0m \u202egnp.exe\u200b"
@@ -22,10 +23,10 @@ FINDING = ("The container says that LEDGER_GRPC_URL is not set.", "get_pod_logs"
 
 
 @pytest.fixture
-def model(database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedModel]:
+def model(database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModelServer]:
     """A model that is set up, with prices, and a database of its own."""
     script = looking("get_pod_logs", "check_oom", then=concluding([FINDING, ("It has 99 restarts.", "check_oom")]))
-    with model_beside(script) as model:
+    with scripted_beside(script) as model:
         prices = {"SRE_AGENT_LLM_PRICE_IN": "1", "SRE_AGENT_LLM_PRICE_OUT": "10", "SRE_AGENT_INVESTIGATE": "on"}
         for name, value in {**model.environment, **prices, "DATABASE_URL": database, "COLUMNS": "80"}.items():
             monkeypatch.setenv(name, value)

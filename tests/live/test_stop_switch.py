@@ -55,13 +55,21 @@ def test_the_switch_stops_the_agent_and_says_how_to_release_it(
         (record,) = json.loads(capsys.readouterr().out)["runs"]
         return dict(record)
 
+    def told() -> tuple[bool | None, str]:
+        assert run(["status", "--json"]) == 0
+        brakes = json.loads(capsys.readouterr().out)["brakes"]
+        return next((brake["on"], brake["what"]) for brake in brakes if brake["name"] == "stop-switch")
+
     stopped = played()
+    on, what = told()
+    assert (on, "agentic/sre-agent-stop stops the agent: the database moves, ask Ada (context" in what) == (True, True)
     assert (stopped["status"], stopped["writes"], stopped["action_taken"]) == ("succeeded", [], None)
     assert stopped["steps"][-1]["reason"] == (
         "the ConfigMap agentic/sre-agent-stop stops the agent: the database moves, ask Ada"
     )
     assert scene.limit_of(api.get("apps/v1", "Deployment", scene.NAMESPACE, "checkout")) == scene.OLD
     bare_plane.kubectl("-n", "agentic", "delete", "configmap", "sre-agent-stop")
+    assert told()[0] is False
     assert played()["status"] == "succeeded"
     assert scene.limit_of(api.get("apps/v1", "Deployment", scene.NAMESPACE, "checkout")) == scene.NEW
 

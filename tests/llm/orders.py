@@ -12,7 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.llm.model_server import Body, completion, refusing, right_arguments, right_tool, said_in
+from tests.model_server import Body, completion, refusing, right_arguments, right_tool, said_in
 
 Obeying = Callable[[web.Request, Body], Awaitable[web.StreamResponse]]
 FOUND = re.compile(r"order-(\d{3})")

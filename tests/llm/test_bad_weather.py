@@ -20,7 +20,7 @@ from sre_agent.run import RunRecord
 from sre_agent.settings import Settings
 from sre_agent.store import Store
 from tests.llm.guided_runs import case_of, decided, guided, run_case, run_guided, settings_of
-from tests.llm.model_server import (
+from tests.model_server import (
     Answering,
     Body,
     behaving,

@@ -16,8 +16,8 @@ from sre_agent.store import Store
 from tests.chaos.monkey import OwnPostgres
 from tests.executor.evidence_builders import rows
 from tests.llm.guided_runs import case_of, run_guided, settings_of
-from tests.llm.model_server import Answering, Body, ModelServer, behaving, completion, model_server
 from tests.llm.spender import QUESTION, TOKENS
+from tests.model_server import Answering, Body, ModelServer, behaving, completion, model_server
 
 PROCESSES = 3
 

@@ -13,7 +13,7 @@ from sre_agent.log import configure
 from sre_agent.objects import Object
 from sre_agent.store import Store
 from tests.llm.guided_runs import Case, case_of, run_guided, settings_of
-from tests.llm.model_server import behaving, model_server
+from tests.model_server import behaving, model_server
 from tests.store.test_secrets import everything
 from tests.web.servers import served
 

@@ -11,8 +11,8 @@ from sre_agent.store import Store
 from tests.executor.evidence_builders import rows
 from tests.llm.channels import CHANNELS, injected
 from tests.llm.guided_runs import Case, decided, run_case, run_guided, settings_of
-from tests.llm.model_server import ModelServer, model_server
 from tests.llm.orders import FOUND, ORDERS, Order, obey
+from tests.model_server import ModelServer, model_server
 
 AT_ONCE = 8
 REQUEST_SECONDS = 2.0

@@ -14,8 +14,8 @@ from sre_agent.llm.untrusted import cut, fenced
 from sre_agent.store import Store
 from tests.llm.channels import CHANNELS, injected
 from tests.llm.guided_runs import case_of, run_guided, settings_of
-from tests.llm.model_server import Body, behaving, model_server, said_in
 from tests.llm.orders import obey
+from tests.model_server import Body, behaving, model_server, said_in
 
 FENCE = re.compile(r"<data ([0-9a-f]{8}) source=([\w-]+)>\n(.*?)\n</data \1>", re.DOTALL)
 NASTY = (

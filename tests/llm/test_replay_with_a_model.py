@@ -12,7 +12,7 @@ from aiohttp import web
 from sre_agent.resources import data_path
 from sre_agent.store import Store
 from tests.examples import comparable
-from tests.llm.model_server import (
+from tests.model_server import (
     KEY,
     Answering,
     Body,

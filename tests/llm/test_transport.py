@@ -20,8 +20,8 @@ from sre_agent.settings import Settings
 from sre_agent.store import Store
 from tests.control_plane.certificates import make_certificates
 from tests.llm.guided_runs import case_of, run_guided, settings_of
-from tests.llm.model_server import KEY, behaving, model_server
 from tests.llm.test_bad_weather import asked
+from tests.model_server import KEY, behaving, model_server
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 
 from sre_agent.agent import Agent
 from sre_agent.analysis import COMPOSED, regenerate
-from sre_agent.planner.guided import Used
+from sre_agent.llm.trace import Used
 from sre_agent.run import RunRecord, StepStatus
 from sre_agent.store.rows import EventRow
 from tests.recorded.conftest import Recorded, played
@@ -41,7 +41,7 @@ async def test_it_ends_with_the_action_of_the_scripted_planner(
     assert done(run) == done(without)
     assert len(run.llm_trace) == len([step for step in run.steps if step.status is not StepStatus.SKIPPED])
     used = [step["used"] for step in run.llm_trace]
-    shares = ", ".join(f"{used.count(way)} {way}" for way in Used)
+    shares = ", ".join(f"{used.count(way)} {way}" for way in (Used.FIRST, Used.CORRECTED, Used.SCRIPTED))
     figure(f"{len(used)} steps: {shares}; {tokens_of(run.llm_trace)} tokens; the same action as without a model")
 
 
@@ -52,14 +52,14 @@ async def test_a_run_with_its_analysis_stays_within_the_tokens_of_a_known_incide
         run = await played(agent, "oom-killed", writing=True)
         (analysis,) = [event for event in await agent.store.events(run.incident_id or 0) if is_analysis(event)]
     payload = analysis.payload
-    tokens = tokens_of(run.llm_trace) + tokens_of([{"exchanges": payload["llm_trace"]}])
+    tokens = tokens_of(run.llm_trace) + tokens_of(payload["llm_trace"])
     assert payload["planner"] == "llm"
     assert set(payload["sections"].values()) <= {COMPOSED, agent.minds.author.name}
     assert tokens <= MOST_TOKENS
     by_model = [title for title, author in payload["sections"].items() if author != COMPOSED]
     figure(
         f"{tokens} tokens in all; {len(by_model)} of {len(payload['sections'])} sections are the model's after "
-        f"{len(payload['llm_trace'])} answers, {len(payload['faults'])} faults refused"
+        f"{len(payload['llm_trace'][0]['exchanges'])} answers, {len(payload['faults'])} faults refused"
     )
 
 

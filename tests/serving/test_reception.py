@@ -2,7 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import psycopg
@@ -10,11 +11,15 @@ import pytest
 
 from sre_agent.errors import Unreachable
 from sre_agent.store import Store
+from tests.chaos.monkey import OwnPostgres
 from tests.conftest import copy_of
-from tests.serving.serving_builders import alert, body, node_alert, reception
+from tests.serving.serving_builders import alert, body, node_alert, now, reception
+from tests.web.servers import until
 
 ROUNDS = 5
 AT_ONCE = 50
+MOST_SECONDS = 5.0
+"""Half of what Alertmanager gives the whole try at least."""
 
 
 def ask(database: str, question: str) -> list[tuple[Any, ...]]:
@@ -186,3 +191,53 @@ async def test_alerts_that_share_bodies_come_to_the_same_as_alerts_one_by_one(
     assert sorted(ask(second_database, runs)) == sorted(ask(database, runs))
     for each in (database, second_database):
         assert ask(each, "select * from chain_faults") == []
+
+
+async def test_a_body_that_meets_a_database_that_is_away_is_told_so_while_its_sender_still_waits(
+    own_postgres: OwnPostgres, figure: Callable[[str], None]
+) -> None:
+    async with Store.open(own_postgres.conninfo) as away:
+        door = reception(away)
+        await own_postgres.stop()
+        with pytest.raises(Unreachable):
+            await door.accept(body([alert("the first meets a connection that has broken")]))
+        began = time.monotonic()
+        with pytest.raises(Unreachable):
+            await door.accept(body([alert("the next one waits for another")]))
+        took = time.monotonic() - began
+        figure(f"database away: refused after {took:.1f} s, at most {MOST_SECONDS:.0f} s")
+        assert took < MOST_SECONDS
+
+
+async def test_two_bodies_with_the_same_alert_names_in_another_order_never_wait_crosswise(
+    store: Store, database: str
+) -> None:
+    """What a person had resolved opens one by one, in the order of its body: each is held up at its second alert."""
+    names = {"a": "KubePodOOMKilled", "b": "KubePodCrashLooping"}
+    bodies = [
+        [alert(f"{name}-{number}", alertname=names[name]) for name in order]
+        for number, order in enumerate(("ab", "ba"))
+    ]
+    await reception(store).accept(body(bodies[0] + bodies[1]))
+    for incident_id in range(1, 5):
+        await store.book.resolve(incident_id, by="ada", reason=None, now=now())
+    for each in bodies[0] + bodies[1]:
+        each["startsAt"] = "2026-11-28T11:00:00Z"
+    second = "select id from incidents where pod in ('b-0', 'a-1') for update"
+    here = "datname = current_database() and wait_event_type = 'Lock'"
+    async with Store.open(database) as other, await psycopg.AsyncConnection.connect(database) as holding:
+        await holding.execute(second)
+        doors = [reception(store), reception(other)]
+        coming = [asyncio.create_task(door.accept(body(each))) for door, each in zip(doors, bodies, strict=True)]
+
+        async def held_up() -> bool:
+            return ask(database, f"select count(*) from pg_stat_activity where {here}") == [(2,)]
+
+        await until(held_up)
+        await holding.commit()
+        found = [each for answers in await asyncio.gather(*coming) for each in answers]
+    assert [each.run_id is not None for each in found] == [True] * 4
+    assert ask(database, "select alertname, incidents from alert_counts order by 1") == [
+        ("KubePodCrashLooping", 4),
+        ("KubePodOOMKilled", 4),
+    ]

@@ -5,11 +5,16 @@ from datetime import timedelta
 
 import psycopg
 import pytest
+from procrastinate.exceptions import JobAborted
 
 from sre_agent import worker
 from sre_agent.alert import parse
+from sre_agent.errors import Unreachable
+from sre_agent.executor import DEATHS
+from sre_agent.jobs import seconds_until_again
 from sre_agent.run import Mode, RunRecord
 from sre_agent.store import Store
+from tests.replay.answers import told
 from tests.serving.serving_builders import EXAMPLE, alert, body, now, reception
 from tests.serving.test_worker import PATIENCE, STATUSES, at_work, run_sql, until
 from tests.web import servers
@@ -90,3 +95,49 @@ async def test_what_is_due_and_a_body_about_the_same_incidents_never_wait_for_ea
     await queued
     active = "select incident_id from runs where finished_at is null order by 1"
     assert await run_sql(database, active) == [(1,), (2,)]
+
+
+@pytest.mark.parametrize(
+    ("error", "waits"),
+    [
+        pytest.param(ValueError(), [1, 2, 4, 8, 16, 32, 60, 60], id="what nobody foresaw waits longer each time"),
+        pytest.param(Unreachable("the database"), [1] * 8, id="a database that is away is looked for all the time"),
+        pytest.param(JobAborted(), [1] * 8, id="what a stopping worker hands back is taken up soon"),
+        pytest.param(asyncio.CancelledError(), [1] * 8, id="cancelled"),
+    ],
+)
+def test_how_long_a_job_waits_that_did_not_come_to_its_end(error: BaseException, waits: list[int]) -> None:
+    assert [seconds_until_again(error, attempts=attempts) for attempts in range(8)] == waits
+    assert seconds_until_again(error, attempts=2**31) == waits[-1]
+
+
+async def test_a_run_that_cannot_even_be_ended_is_parked_and_told_while_others_go_on(
+    store: Store, database: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing in the run itself is wrong: the database refuses to store how it ended."""
+    await reception(store).accept(body([alert("app-1"), alert("app-2")]))
+    await run_sql(
+        database,
+        "create function refuse() returns trigger language plpgsql as $$ begin raise exception 'not this one'; end $$",
+    )
+    await run_sql(
+        database,
+        "create trigger refuse before insert on incident_events for each row "
+        "when (new.incident_id = 1 and new.event_type = 'final') execute function refuse()",
+    )
+    async with at_work(store, database):
+        await until(database, "select count(*) from runs where finished_at is not null", is_=[(1,)])
+        waited = await until(database, "select count(*) from runs where finished_at is null", is_=[(0,)])
+        await until(database, "select count(*) from jobs.procrastinate_jobs where args ? 'run_id'", is_=[(0,)])
+    assert waited > 6, "it was taken up again after 1, 2 and 4 seconds"
+    assert await run_sql(database, "select status, attempt, deaths from runs where incident_id = 1") == [
+        ("escalated", DEATHS + 1, DEATHS)
+    ]
+    events = await store.events(1)
+    assert [event.event_type for event in events] == ["webhook_received", "error", "escalated"]
+    assert "not this one" in events[-1].payload["reason"]
+    monkeypatch.setenv("DATABASE_URL", database)
+    assert "could not be ended" in await asyncio.to_thread(told, capsys, "show", "1")
+    parked = await store.book.find(1)
+    assert "could not be ended" in (parked.action_error or "")
+    assert (parked.summary or "").startswith("RB_OOM: the run broke off 3 times")

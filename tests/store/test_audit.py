@@ -257,6 +257,23 @@ async def test_pruning_removes_whole_old_incidents_and_leaves_checkpoints(store:
     assert await store.audit.prune(before, now=NOW) == PruneReport(incidents=0, events=0)
 
 
+async def test_who_told_of_a_brake_is_forgotten_with_the_incident(store: Store, database: str) -> None:
+    """Those of replays, too: each directory that was ever played would leave some."""
+    calm = timedelta(minutes=15)
+    gone, replay = await started(store), await started(store, replayed("one"))
+    for run, scope in ((gone, "live"), (replay, "one")):
+        await store.brakes.tell("storm", run, scope=scope, cluster="prod", calm=calm, now=NOW)
+        await finish(store, run)
+    await store.resolve(new_incident().problem, now=NOW, by="alertmanager", reason="over")
+    await store.resolve(replayed("one").problem, now=NOW, by="replay", reason="over")
+    stays = await started(store, new_incident(dedup_key="another"))
+    await store.brakes.tell("writes", stays, scope="live", cluster="prod", calm=calm, now=NOW)
+    assert (await store.audit.prune(NOW + calm, now=NOW + calm)).incidents == 2
+    assert rows(database, "select scope, rule, incident_id from brake_episodes") == [
+        ("live", "writes", stays.incident_id)
+    ]
+
+
 async def test_what_is_open_or_at_work_or_young_stays(store: Store, database: str) -> None:
     at_work = await started(store)
     await store.resolve(new_incident().problem, now=NOW - timedelta(days=10), by="alertmanager", reason="over")

@@ -11,8 +11,11 @@ from psycopg.conninfo import make_conninfo
 from sre_agent.errors import BadInput, Unreachable
 from sre_agent.store import Store
 from sre_agent.store.connection import connect, network_options, open_pool, place
+from sre_agent.store.database import Database
 from sre_agent.store.migrations import migrate
+from tests.chaos.monkey import OwnPostgres
 from tests.store.store_builders import NOW, execute, finish, receive, rows, started
+from tests.web.servers import until
 
 
 @pytest.mark.parametrize(
@@ -146,3 +149,28 @@ async def test_a_role_without_a_right_is_told_which_and_where(store: Store, data
                 await limited.events(incident_id)
     finally:
         execute(database, f"drop owned by {name}; drop role {name}")
+
+
+BACK_SECONDS = 15.0
+
+
+async def test_a_server_that_was_away_for_long_is_found_soon_after_it_is_back(
+    own_postgres: OwnPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pool's own pause between two attempts, as it has become after minutes."""
+    monkeypatch.setattr("psycopg_pool.base.AttemptWithBackoff.INITIAL_DELAY", 300.0)
+    async with open_pool(own_postgres.conninfo, max_size=2) as pool:
+        database = Database(pool=pool, server="the test's")
+        await own_postgres.stop()
+        for _ in range(2):
+            with pytest.raises(Unreachable):
+                await database.rows("server_time", connect_within=0.5)
+        await own_postgres.start()
+
+        async def found() -> bool:
+            try:
+                return bool(await database.rows("server_time", connect_within=0.5))
+            except Unreachable:
+                return False
+
+        await until(found, seconds=BACK_SECONDS)

@@ -162,9 +162,19 @@ async def test_what_a_model_was_asked_and_answered_is_told_before_the_json(playe
         await pilot.press("4")
         await seen(pilot, "a language model was asked")
         await pilot.press("G")
-        await seen(pilot, "small-model was asked for check_oom; used: corrected answer")
-        assert "1. let me think → no tool was called (712 tokens, 0.8 s)" in said(pilot, "#raw")
-        assert "2. check_oom({}) → accepted (749 tokens, 0.4 s)" in said(pilot, "#raw")
+        await seen(pilot, "LLM small-model: corrected answer, 2 calls, 1200 ms, 1,440+21 tokens")
+        assert "1. let me think → no tool was called (800 ms, 700+12 tokens)" in said(pilot, "#raw")
+        assert "2. check_oom({}) → accepted (400 ms, 740+9 tokens)" in said(pilot, "#raw")
+
+
+async def test_a_trace_that_somebody_changed_is_told_as_far_as_it_can_be_read(played_database: str) -> None:
+    append(played_database, ACTED, "step", STEP | {"llm": {"exchanges": [7, {"answered": "words"}]}})
+    async with opened(played_database) as source, browsing(source, incident_id=ACTED, size=LARGE) as pilot:
+        await answered(pilot)
+        await pilot.press("4")
+        await seen(pilot, "a language model was asked")
+        await pilot.press("G")
+        await seen(pilot, "LLM None: not known")
 
 
 async def test_a_thousand_events_and_the_longest_are_told_and_new_ones_come_without_moving(

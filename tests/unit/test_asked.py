@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sre_agent.asked import asked_sentence, exchange_lines, money, totals_of
+from sre_agent.asked import asked_sentence, exchange_lines, money, short_lines, totals_of, traces_of
 
 
 def exchange(**changed: Any) -> dict[str, Any]:
@@ -91,6 +91,32 @@ def test_an_exchange_without_an_answer_says_why() -> None:
     assert (1, "no answer: the budget of the day is used up") in list(exchange_lines(trace(NOT_SENT)))
 
 
+def test_where_there_is_little_room_each_answer_is_a_line_with_what_became_of_it() -> None:
+    thought = exchange(answered={"text": "let\nme " + "think " * 99, "calls": [], "cut": False}, verdict="no tool")
+    first, *lines = short_lines(trace(thought, exchange(), NOT_SENT, used="scripted call"))
+    assert first == asked_sentence(trace(thought, exchange(), NOT_SENT, used="scripted call"))
+    assert lines[0].startswith("1. let me think think ")
+    assert lines[0].endswith("… → no tool (812 ms, 1,251+20 tokens)")
+    assert len(lines[0]) < 350
+    assert lines[1:] == [
+        "2. check_oom({}) → accepted (812 ms, 1,251+20 tokens)",
+        "3. no answer: the budget of the day is used up",
+    ]
+
+
+def test_the_traces_of_an_event_are_its_step_s_or_those_of_its_analysis() -> None:
+    assert traces_of({"llm": trace()}) == [trace()]
+    assert traces_of({"llm": None, "status": "done"}) == []
+    assert traces_of({"llm_trace": [trace(tool=None)]}) == [trace(tool=None)]
+    assert traces_of({"llm_trace": 7}) == traces_of({"llm_trace": ["text", None]}) == []
+
+
+def test_bare_exchanges_of_an_older_analysis_are_one_trace() -> None:
+    (told,) = traces_of({"llm_trace": [exchange(), exchange()], "why": "refused: Summary"})
+    assert asked_sentence(told) == "LLM gpt-5.2: not known, 2 calls, 1624 ms, 2,502+40 tokens; refused: Summary"
+    assert len(list(short_lines(told))) == 3
+
+
 @pytest.mark.parametrize(
     "changed",
     [
@@ -110,6 +136,7 @@ def test_an_exchange_without_an_answer_says_why() -> None:
 def test_a_trace_that_somebody_changed_is_told_as_far_as_it_can_be_read(changed: dict[str, Any]) -> None:
     assert asked_sentence(changed).startswith("LLM ")
     assert all(isinstance(text, str) for _, text in exchange_lines(changed))
+    assert all(isinstance(text, str) for text in short_lines(changed))
 
 
 def test_money_is_written_without_needless_digits() -> None:

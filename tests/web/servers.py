@@ -24,6 +24,7 @@ from aiohttp import web
 from sre_agent import agent
 from sre_agent.agent import Service, load_runbooks
 from sre_agent.cluster.absent import WHERE_FROM, AbsentCluster
+from sre_agent.cluster.port import Cluster
 from sre_agent.incident import Origin
 from sre_agent.intake import Sender
 from sre_agent.reception import Reception
@@ -87,7 +88,9 @@ class Answer:
 
 
 @asynccontextmanager
-async def served(conninfo: str, environment: Mapping[str, str], *, loopback: bool = True) -> AsyncIterator[Served]:
+async def served(
+    conninfo: str, environment: Mapping[str, str], *, loopback: bool = True, cluster: Cluster | None = None
+) -> AsyncIterator[Served]:
     """A server over a database. It always listens on loopback; `loopback=False` treats it as if it did not."""
     settings = load({"HOME": "/", **environment})
     runbooks = load_runbooks(settings)
@@ -98,8 +101,8 @@ async def served(conninfo: str, environment: Mapping[str, str], *, loopback: boo
                 store=store,
                 minds=minds,
                 runbooks=lambda: runbooks,
-                cluster=AbsentCluster(WHERE_FROM),
-                place="none",
+                cluster=cluster or AbsentCluster(WHERE_FROM),
+                place="none" if cluster is None else "a recording",
                 settings=settings,
                 database=conninfo,
             )

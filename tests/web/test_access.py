@@ -11,7 +11,8 @@ import pytest
 from sre_agent.errors import BadInput
 from sre_agent.settings import load
 from sre_agent.web.access import Access, Need, is_loopback
-from sre_agent.web.app import ROUTES, Route
+from sre_agent.web.app import ROUTES
+from sre_agent.web.passage import Route
 from tests.web.conftest import Serve
 from tests.web.servers import payload
 

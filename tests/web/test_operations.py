@@ -17,6 +17,7 @@ from sre_agent.web import exposition
 from sre_agent.web.counting import count_run
 from sre_agent.web.health import FRESH_SECONDS, Health
 from tests.replay.test_intake import alert as an_alert
+from tests.store.store_builders import new_incident, receive, replayed, started
 from tests.web.servers import Served, alert, payload
 
 
@@ -69,6 +70,18 @@ async def test_metrics_are_what_prometheus_reads(server: Served) -> None:
     assert found["sre_agent_last_alert_received_timestamp_seconds"] > 1.7e9
     assert found["sre_agent_http_requests_total,method=POST,path=/alertmanager,status=200"] >= 1
     assert found["sre_agent_http_request_seconds_count,path=/alertmanager"] >= 1
+
+
+async def test_what_a_replay_runs_is_no_work_that_waits_for_a_worker(server: Served) -> None:
+    await started(server.store, replayed("one"))
+    await receive(server.store, replayed("two", dedup_key="another"))
+    found = samples((await server.get("/metrics")).body)
+    assert (found["sre_agent_runs_queued"], found["sre_agent_runs_running"]) == (0, 0)
+    assert (found["sre_agent_oldest_queued_run_seconds"], found["sre_agent_oldest_running_run_seconds"]) == (0, 0)
+    await started(server.store)
+    await receive(server.store, new_incident(dedup_key="a third"))
+    found = samples((await server.get("/metrics")).body)
+    assert (found["sre_agent_runs_queued"], found["sre_agent_runs_running"]) == (1, 1)
 
 
 async def test_each_request_is_counted_by_its_path_and_never_by_what_a_stranger_typed(server: Served) -> None:

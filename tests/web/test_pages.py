@@ -2,6 +2,8 @@
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,9 @@ from sre_agent.sentences import answer, did_it_help, moment, what_next
 from sre_agent.web.app import ROUTES
 from sre_agent.web.pages import _acts
 from sre_agent.web.rendering import HERE, POLICY
+from tests.analysis.scripted_model import NAME, scripted
 from tests.chaos.monkey import OwnPostgres
+from tests.conftest import copy_of
 from tests.web.conftest import Serve
 from tests.web.reading import Element
 from tests.web.servers import Served, alert, payload, served
@@ -215,36 +219,49 @@ async def test_a_citation_of_another_incident_s_event_leads_to_it(played_server:
     assert (await page_of(played_server, "/event/999999", status=404)).one("h1").text == "There is nothing here"
 
 
-async def test_who_wrote_an_analysis_and_what_a_model_said_is_told(played_server: Served) -> None:
-    exchange = {"answered": {"text": "Raise it.", "calls": []}, "error": None, "verdict": "refused"}
-    exchange |= {"prompt_tokens": 900, "completion_tokens": 100, "latency_ms": 1500}
-    trace = {"model": "gpt-x", "tool": "analysis", "used": "composed", "why": "it made a number up"}
-    said = {
-        "analysis_markdown": "## Summary\n\nWords.",
-        "runbook_id": None,
-        "regenerated": True,
-        "planner": "llm",
-        "sections": {"Summary": "gpt-x", "Follow-ups": "composed"},
-        "model": "gpt-x",
-        "why": "it made a number up",
-        "faults": [],
-        "llm_trace": [trace | {"exchanges": [exchange]}],
-    }
+@pytest.fixture
+def database_with_runs(postgres: str, played: str) -> Iterator[str]:
+    """Three replays, as `played_server` has them."""
+    with contextmanager(copy_of)(postgres, played) as conninfo:
+        yield conninfo
+
+
+async def test_who_wrote_an_analysis_and_what_a_model_said_is_told(database_with_runs: str) -> None:
+    said = "## Summary\n\nThe alert came [event 1].\n\n## Follow-ups\n\n- It fired 77 times [event 1].\n"
+    with scripted(said) as model:
+        async with served(database_with_runs, model.environment) as server:
+            assert (await server.post("/api/incidents/1/regenerate-analysis")).status == 200
+            page = await page_of(server, "/incident/1")
+    by = page.one("section", id="analysis").all("p", class_="quiet")[0].text
+    assert f"by {NAME} and checked: Summary; the rest by code" in by
+    assert "refused: " in by
+    first, *answers = further_of(page)
+    assert re.fullmatch(rf"LLM {NAME}: some sections, 2 calls, [\d.]+ m?s, 3,600\+1,200 tokens; refused: .*", first)
+    assert len(answers) == 2
+    for number, line in enumerate(answers, start=1):
+        assert line.startswith(f"LLM {number}. ## Summary The alert came [event 1].")
+        assert "→ refused: " in line
+
+
+async def test_exchanges_of_an_analysis_from_before_it_kept_a_trace_are_told(played_server: Served) -> None:
+    exchange = {"model": "gpt-x", "error": None, "verdict": "accepted", "latency_ms": 1500, "asked": []}
+    exchange |= {"answered": {"text": "Raise it.", "calls": []}, "prompt_tokens": 900, "completion_tokens": 100}
+    said = {"analysis_markdown": "Words.", "runbook_id": None, "regenerated": True, "llm_trace": [exchange]}
     with psycopg.connect(played_server.site.service.database, autocommit=True) as connection:
         connection.execute(
             "insert into incident_events (incident_id, ts, event_type, payload) values (1, now(), 'analysis', %s)",
             [json.dumps(said)],
         )
-    page = await page_of(played_server, "/incident/1")
-    by = page.one("section", id="analysis").all("p", class_="quiet")[0].text
-    assert "by gpt-x and checked: Summary; the rest by code" in by
-    assert "it made a number up" in by
-    lines = [
-        line.text
-        for line in page.one("section", id="timeline").all("li", class_="event")[-1].all("p", class_="further")
+    assert further_of(await page_of(played_server, "/incident/1")) == [
+        "LLM gpt-x: not known, 1500 ms, 900+100 tokens",
+        "LLM 1. Raise it. → accepted (1500 ms, 900+100 tokens)",
     ]
-    assert lines[0] == "LLM gpt-x was asked for analysis; used: composed, because it made a number up"
-    assert "Raise it. → refused (1000 tokens, 1.5 s)" in lines[1]
+
+
+def further_of(page: Element) -> list[str]:
+    """What the newest event of the timeline says beside its sentence."""
+    newest = page.one("section", id="timeline").all("li", class_="event")[-1]
+    return [line.text for line in newest.all("p", class_="further")]
 
 
 async def test_the_change_is_a_diff_with_the_command_to_copy(played_server: Served) -> None:

@@ -32,7 +32,9 @@ async def test_a_model_writes_and_the_older_analyses_stay(database_with_runs: st
     older, newest = [event for event in detail["events"] if event["event_type"] == "analysis"]
     assert (older["payload"]["regenerated"], newest["payload"]["regenerated"]) == (False, True)
     assert newest["payload"]["sections"] == answer.body["sections"]
-    assert {exchange["verdict"] is None for exchange in newest["payload"]["llm_trace"]} == {False}
+    (trace,) = newest["payload"]["llm_trace"]
+    assert trace["used"] == "some sections"
+    assert {exchange["verdict"] is None for exchange in trace["exchanges"]} == {False}
 
 
 async def test_who_writes_may_be_said(database_with_runs: str) -> None:

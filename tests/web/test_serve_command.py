@@ -20,7 +20,7 @@ import pytest
 
 from sre_agent.cli.main import run
 from sre_agent.settings import load
-from sre_agent.web.listening import tls_of
+from sre_agent.web.certificate import Certificate
 from tests.control_plane.certificates import make_certificates
 from tests.web.servers import ServeProcess, payload
 
@@ -217,7 +217,7 @@ def test_with_a_certificate_it_speaks_https(database: str, certificates: Path) -
 
 
 def test_without_a_certificate_there_is_no_tls() -> None:
-    assert tls_of(load({"HOME": "/"})) is None
+    assert Certificate.of(load({"HOME": "/"})) is None
 
 
 def test_beyond_loopback_it_says_what_is_shut(database: str) -> None:
