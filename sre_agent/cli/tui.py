@@ -1,6 +1,6 @@
 """`sre-agent tui`: opens the on-call browser on the database, or on a server."""
 
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -46,8 +46,9 @@ def tui(
     from sre_agent.cli.output import load_settings
     from sre_agent.errors import BadInput
 
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):  # Textual draws on stderr
-        raise BadInput("the on-call browser needs a terminal; `sre-agent incidents` and `show` do not")
+    drawn_on = sys.stdin.isatty() and sys.stderr.isatty()  # Textual draws on stderr
+    if not drawn_on or os.environ.get("TERM") == "dumb":
+        raise BadInput("the on-call browser needs a terminal that can draw; `sre-agent incidents` and `show` do not")
     if token_file is not None and url is None:
         raise BadInput("--token-file goes with --url: a database needs no API token")
     settings = load_settings(usual_level="ERROR")
@@ -76,11 +77,14 @@ async def _source(settings: "Settings", url: str | None, token_file: Path | None
     from sre_agent import agent
     from sre_agent.cli.incidents import user
     from sre_agent.cli.serving import now, stored_in
+    from sre_agent.errors import Unreachable
 
     if url is not None:
         from sre_agent.tui.server import ServerSource
 
         async with ServerSource.open(_checked(url), _token(settings, token_file)) as server:
+            with suppress(Unreachable):  # it may come; one that lets nobody in is said before the screen is taken
+                await server.status()
             yield server
         return
     from sre_agent.tui.database import DatabaseSource

@@ -17,11 +17,11 @@ from sre_agent.sentences import (
     mark_of,
     moment,
     objections,
-    seen_before,
     what_next,
 )
 from sre_agent.tui.columns import MARK_COLOURS
 from sre_agent.tui.keys import Page
+from sre_agent.tui.past import seen_before
 
 STEP_MARKS = {
     "done": ("✓", "$text-success"),
@@ -117,6 +117,8 @@ def _commands(said: Sequence[str]) -> Content:
 def _step(step: Document) -> Content:
     mark, colour = STEP_MARKS.get(step["status"], SKIPPED)
     why = step["gate"] if step["status"] == "skipped" else step["reason"]
+    if any(judgement["reason"] == why for judgement in step["judgements"]):
+        why = None  # it stands under "why not"
     seen = [str(entry) for key in ("reasons", "problems") for entry in (step["result"] or {}).get(key) or ()]
     first = Content.assemble(
         Content.styled(mark, colour), f" {step['step']} {step['status']}" + (f": {why}" if why else "")

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import ClassVar
 
 from textual import work
@@ -70,6 +71,12 @@ class OnCall(App[None]):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The palette: the screen's own actions, then what Textual offers."""
+        if isinstance(screen, ListScreen):
+            yield SystemCommand("Search", "words of alert, place and summary", screen.action_search)
+            for name in ("status", "severity"):
+                yield SystemCommand(f"Another {name}", "narrow the list", partial(screen.action_cycle, name))
+            yield SystemCommand("Live incidents or replays", "the other ones", partial(screen.action_cycle, "origin"))
+            yield SystemCommand("Clear", "search and filters", screen.action_clear)
         if isinstance(screen, DetailScreen):
             yield SystemCommand("Copy the command", "kubectl, to your clipboard", screen.action_copy)
             yield SystemCommand("Regenerate the analysis", "the old ones stay", screen.action_regenerate)

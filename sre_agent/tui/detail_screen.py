@@ -12,15 +12,16 @@ from textual.widget import Widget
 from textual.widgets import Footer, Markdown, Static, TabbedContent, TabPane, Tabs
 
 from sre_agent.errors import SreAgentError, Unreachable
-from sre_agent.sentences import commands, moment
+from sre_agent.sentences import commands
 from sre_agent.tui.answer import AnswerPage
 from sre_agent.tui.bars import AwayBar, StatusBar
 from sre_agent.tui.columns import SEVERITY_COLOURS
-from sre_agent.tui.dialogs import Confirm, Reading
+from sre_agent.tui.dialogs import Confirm, Reading, copy
 from sre_agent.tui.incident_screen import IncidentScreen
-from sre_agent.tui.listing import where
+from sre_agent.tui.listing import one_line, where
 from sre_agent.tui.messages import Failed
-from sre_agent.tui.panes import Analysis, Past, RunbookPage, Timeline
+from sre_agent.tui.panes import Analysis, RunbookPage, Timeline
+from sre_agent.tui.past import Past
 from sre_agent.tui.source import Document, Source
 
 TABS = ("answer", "analysis", "past", "timeline", "runbook")
@@ -78,6 +79,7 @@ class DetailScreen(IncidentScreen):
         self._runbook: DetailScreen.RunbookRead | None = None
         self._stale: set[str] = set()
         self._busy = False
+        self._reason = ""
 
     def compose(self) -> ComposeResult:
         yield StatusBar()
@@ -98,6 +100,12 @@ class DetailScreen(IncidentScreen):
         """Reads the incident again where it is among what changed."""
         if changes is None or any(change["id"] == self._incident_id for change in changes):
             self._read()
+
+    def on_failed(self, event: Failed) -> None:
+        """Where there is nothing to show, why stands in its place; everything else the app says."""
+        if self._document is None and not isinstance(event.error, Unreachable):
+            event.stop()
+            self.query_one("#title", Static).update(Content.styled(f"{self._incident_id} {event.error}", "$text-error"))
 
     async def on_detail_screen_detail_read(self, event: DetailRead) -> None:
         first, self._document = self._document is None, event.document
@@ -120,6 +128,7 @@ class DetailScreen(IncidentScreen):
         self._busy = False
         self._tell_title()
         if event.error is None:
+            self._reason = ""
             self.notify(event.said, markup=False)
             self._read()
             return
@@ -128,13 +137,12 @@ class DetailScreen(IncidentScreen):
             self.post_message(Failed(event.error))
 
     def on_timeline_event_wanted(self, event: Timeline.EventWanted) -> None:
-        self.app.push_screen(Reading(event.title, event.text))
+        self.app.push_screen(Reading(event.title, event.text, copied=event.json))
 
     def on_markdown_link_clicked(self, event: Markdown.LinkClicked) -> None:
         """Where a link leads is said; it is never followed by itself."""
         event.stop()
-        self.app.copy_to_clipboard(event.href)
-        self.notify(f"copied: {event.href}", markup=False)
+        copy(self, event.href, event.href)
 
     def action_tab(self, name: str) -> None:
         self.query_one(TabbedContent).active = name
@@ -151,8 +159,7 @@ class DetailScreen(IncidentScreen):
         if not said:
             self.notify("there is no command to copy", severity="warning")
             return
-        self.app.copy_to_clipboard("\n".join(said))
-        self.notify(f"copied: {said[0]}" + (f" and {len(said) - 1} more" if len(said) > 1 else ""), markup=False)
+        copy(self, "\n".join(said), said[0] + (f" and {len(said) - 1} more" if len(said) > 1 else ""))
 
     def action_regenerate(self) -> None:
         if self._begun():
@@ -160,19 +167,29 @@ class DetailScreen(IncidentScreen):
 
     def action_suppress(self) -> None:
         meaning = "Mutes it: no run starts until it is resolved."
-        self.app.push_screen(Confirm(f"Suppress incident {self._incident_id}?", meaning), self._suppress_if)
+        self._ask("Suppress", meaning, "suppressed", self._source.suppress)
 
     def action_resolve(self) -> None:
         meaning = "Ends it. The firing that is under way does not open it again; a later one opens a new incident."
-        self.app.push_screen(Confirm(f"Resolve incident {self._incident_id}?", meaning), self._resolve_if)
+        self._ask("Resolve", meaning, "resolved", self._source.resolve)
 
-    def _suppress_if(self, reason: str | None) -> None:
-        if reason is not None and self._begun():
-            self._decide("suppressed", self._source.suppress, reason)
+    def _ask(self, verb: str, meaning: str, done: str, decide: Decide) -> None:
+        """Asks, where there is something to decide, and does what is confirmed."""
+        if self._document is None:
+            return
+        incident = self._document["incident"]
+        if incident["status"] in {done, "resolved"}:
+            self.notify(f"Incident {self._incident_id} is {incident['status']} already.", severity="warning")
+            return
 
-    def _resolve_if(self, reason: str | None) -> None:
-        if reason is not None and self._begun():
-            self._decide("resolved", self._source.resolve, reason)
+        def decided(reason: str | None) -> None:
+            if reason is not None and self._begun():
+                self._reason = reason
+                self._decide(done, decide, reason)
+
+        about = f"{_name(incident)}  {one_line(where(incident))}"
+        title = f"{verb} incident {self._incident_id}?"
+        self.app.push_screen(Confirm(title, about, meaning, reason=self._reason), decided)
 
     def _begun(self) -> bool:
         """Whether nothing else is under way; from now on something is."""
@@ -226,9 +243,9 @@ class DetailScreen(IncidentScreen):
             case AnswerPage() as page:
                 page.show(document)
             case Analysis() as page:
-                await page.show(document["analysis_markdown"], about=_about(document))
+                await page.show(document)
             case Past() as page:
-                page.show(document["past_incidents"])
+                page.show(document)
             case Timeline() as page:
                 page.show(document["events"])
             case RunbookPage() as page:
@@ -246,24 +263,18 @@ class DetailScreen(IncidentScreen):
         incident = self._document["incident"]
         severity = incident["severity"] or "no severity"
         said = Content.assemble(
-            Content.styled(f"{incident['id']} {incident['alertname'] or 'alert without a name'}", "bold"),
+            Content.styled(f"{incident['id']} {_name(incident)}", "bold"),
             f"  {incident['status']} · ",
             Content.styled(severity, SEVERITY_COLOURS.get(severity, "")),
             " · replay" if incident["origin"] == "replay" else "",
-            f"  {where(incident)}",
+            f"  {one_line(where(incident))}",
             Content.styled("  … working", "bold $text-accent") if self._busy else "",
         )
         self.query_one("#title", Static).update(said)
 
 
-def _about(document: Document) -> str:
-    """When the newest analysis was written, and how many are kept."""
-    written = [event for event in document["events"] if event["event_type"] == "analysis"]
-    if not written:
-        return "R writes one."
-    anew = "written again" if written[-1]["payload"].get("regenerated") else "written"
-    kept = f", {len(written)} are kept" if len(written) > 1 else ""
-    return f"{anew} {moment(written[-1]['ts'])}, event {written[-1]['id']}{kept}. R writes it anew."
+def _name(incident: Document) -> str:
+    return one_line(incident["alertname"] or "alert without a name")
 
 
 def _no_runbook(document: Document) -> str:

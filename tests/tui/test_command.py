@@ -1,5 +1,6 @@
 """`sre-agent tui` from the shell: what it refuses before it draws, and how it starts and ends in a terminal."""
 
+import asyncio
 import re
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from sre_agent.settings import load
 from sre_agent.tui.app import theme_named
 from tests.tui.browsing import LARGE, SMALL
 from tests.tui.terminal import Terminal
+from tests.web.servers import served
 
 KEY_SECONDS = 0.05
 MEGABYTES = 120
@@ -25,7 +27,14 @@ ROUNDS = 8
 
 def test_without_a_terminal_it_says_what_to_use_instead(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["tui"]) == 2
-    assert "needs a terminal; `sre-agent incidents` and `show` do not" in capsys.readouterr().err
+    assert "needs a terminal that can draw; `sre-agent incidents` and `show` do not" in capsys.readouterr().err
+
+
+def test_a_terminal_that_cannot_draw_is_refused_before_anything_is_drawn() -> None:
+    with Terminal(size=SMALL, TERM="dumb") as terminal:
+        assert terminal.ended() == 2
+    assert "\x1b" not in terminal.drawn
+    assert "needs a terminal that can draw" in " ".join(terminal.drawn.split())
 
 
 def test_help_does_not_load_what_draws() -> None:
@@ -77,6 +86,16 @@ def test_a_database_that_is_away_at_the_start_is_said_as_by_every_command() -> N
     with Terminal(size=SMALL, DATABASE_URL="postgresql://sre@127.0.0.1:1/sre") as terminal:
         assert terminal.ended() == 3
     assert "cannot reach PostgreSQL" in " ".join(terminal.drawn.split())
+
+
+async def test_a_server_that_lets_nobody_in_is_said_before_the_screen_is_taken(database: str) -> None:
+    async with served(database, {"SRE_AGENT_API_TOKEN": "operators-token"}, loopback=False) as server:
+        with Terminal("--url", server.url, size=SMALL, SRE_AGENT_API_TOKEN="another-token") as terminal:
+            assert await asyncio.to_thread(terminal.ended) == 2
+    drawn = " ".join(terminal.drawn.split())
+    assert "give the API token by --token-file or SRE_AGENT_API_TOKEN" in drawn
+    assert "\x1b[?1049h" not in terminal.drawn
+    assert "another-token" not in drawn
 
 
 def test_it_opens_an_incident_copies_to_the_terminals_clipboard_and_leaves_the_screen_as_it_was(

@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import pytest
-from textual.widgets import Markdown
+from textual.widgets import Input, Markdown
 
 from sre_agent.analysis import regenerate
 from sre_agent.errors import BadInput
@@ -15,7 +15,7 @@ from sre_agent.tui.answer import AnswerPage
 from sre_agent.tui.database import DatabaseSource
 from sre_agent.tui.detail_screen import DetailScreen
 from sre_agent.tui.dialogs import Confirm, Reading
-from sre_agent.tui.keys import Choice
+from sre_agent.tui.keys import Choice, Page
 from sre_agent.tui.panes import MOST_JSON, Analysis
 from tests.store.store_builders import NOW, execute
 from tests.tui.browsing import LARGE, Browser, browsing, opened, said, seen, text, told, until
@@ -37,7 +37,7 @@ async def test_the_answer_comes_first(played_source: DatabaseSource) -> None:
         await answered(pilot)
         assert said(pilot, "#sentence").startswith("✓ The agent did patch_memory_limit:payments/")
         assert "a recording cannot heal" in section(pilot, "helped")
-        assert section(pilot, "before").startswith("No similar incident")
+        assert section(pilot, "before") == "First time: no similar incident is stored."
         assert "- 256Mi" in section(pilot, "change")
         assert "+ 512Mi" in section(pilot, "change")
 
@@ -60,6 +60,8 @@ async def test_a_refusal_says_who_refused_and_what_a_person_could_type(played_so
         assert "allowed by: a person acting by hand" in section(pilot, "why-not")
         assert "kubectl -n kube-system" in section(pilot, "command")
         assert not pilot.app.screen.query_one("#section-change").display
+        assert section(pilot, "steps").startswith("✗ increase_memory_limit refused\n  container coredns was OOMKilled")
+        assert section(pilot, "before").startswith("First time here. Elsewhere once, last 2026-03-17: → patch_memory")
 
 
 async def test_numbers_and_arrows_lead_through_the_tabs(played_source: DatabaseSource) -> None:
@@ -99,6 +101,7 @@ async def test_behind_each_event_of_the_timeline_is_its_json(played_source: Data
         await answered(pilot)
         await pilot.press("4")
         await seen(pilot, "about to send")
+        await seen(pilot, f"{document['events'][1]['id']} 04-02 03:14:36 step")
         await pilot.press("j")
         await until(pilot, lambda: json.loads(said(pilot, "#raw")) == document["events"][1])
 
@@ -111,6 +114,9 @@ async def test_on_a_narrow_terminal_enter_shows_the_json(played_source: Database
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, Reading))
         await seen(pilot, '"event_type": "webhook_received"')
+        await pilot.press("y")
+        await until(pilot, lambda: "clipboard of your terminal: the JSON" in told(pilot))
+        assert json.loads(pilot.app.clipboard) == (await played_source.detail(ACTED))["events"][0]
         await pilot.press("q")
         await until(pilot, lambda: isinstance(pilot.app.screen, DetailScreen))
 
@@ -225,8 +231,18 @@ async def test_an_analysis_is_written_anew_and_the_old_one_is_kept(played_databa
         await answered(pilot)
         await pilot.press("2", "R")
         await until(pilot, lambda: "written again" in said(pilot, "#about-analysis"))
-        assert "2 are kept" in said(pilot, "#about-analysis")
+        assert "by code from facts; 2 are kept" in said(pilot, "#about-analysis")
         assert "the old ones are kept" in told(pilot)
+
+
+async def test_who_wrote_which_sections_of_an_analysis_is_said(played_database: str) -> None:
+    payload = {"analysis_markdown": "## Summary", "runbook_id": "RB_OOM", "regenerated": True, "model": "small-model"}
+    payload |= {"sections": {"Summary": "small-model", "History": "composed"}, "why": "History: a wrong number"}
+    append(played_database, ACTED, "analysis", payload)
+    async with opened(played_database) as source, browsing(source, incident_id=ACTED) as pilot:
+        await answered(pilot)
+        await pilot.press("2")
+        await until(pilot, lambda: "by small-model and checked: Summary (History: a" in said(pilot, "#about-analysis"))
 
 
 class Slow(DatabaseSource):
@@ -279,7 +295,8 @@ async def test_resolve_asks_first_and_keeps_the_reason(played_database: str) -> 
     async with opened(played_database) as source, browsing(source, incident_id=REFUSED) as pilot:
         await answered(pilot)
         await pilot.press("X")
-        await until(pilot, lambda: isinstance(pilot.app.screen, Confirm))
+        await seen(pilot, "Resolve incident 3?")
+        await seen(pilot, "KubePodOOMKilled kube-system/coredns-wcldllcwc4-crfrb")
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(pilot.app.screen, DetailScreen))
         assert (await source.detail(REFUSED))["incident"]["status"] == "open"
@@ -288,8 +305,46 @@ async def test_resolve_asks_first_and_keeps_the_reason(played_database: str) -> 
         last = (await source.detail(REFUSED))["events"][-1]
         assert (last["event_type"], last["payload"]["reason"]) == ("resolved", "resolved by ada: fixed")
         await until(pilot, lambda: "The replayed incident is resolved." in said(pilot, "#sentence"))
-        await pilot.press("X", "enter")
-        await until(pilot, lambda: "was already resolved" in told(pilot))
+        await pilot.press("X")
+        await until(pilot, lambda: "Incident 3 is resolved already." in told(pilot))
+        assert isinstance(pilot.app.screen, DetailScreen)
+
+
+async def test_what_another_person_did_while_one_was_asked_is_said(played_database: str) -> None:
+    async with opened(played_database) as source, browsing(source, incident_id=REFUSED) as pilot:
+        await answered(pilot)
+        await pilot.press("X")
+        await until(pilot, lambda: isinstance(pilot.app.screen, Confirm))
+        await source.resolve(REFUSED, None)
+        await pilot.press("enter")
+        await until(pilot, lambda: "Incident 3 was already resolved." in told(pilot))
+
+
+class Refusing(DatabaseSource):
+    """The database, which does not take a person's word the first time."""
+
+    asked = 0
+
+    async def resolve(self, incident_id: int, reason: str | None) -> dict[str, Any]:
+        self.asked += 1
+        if self.asked == 1:
+            raise BadInput("not now")
+        return await super().resolve(incident_id, reason)
+
+
+async def test_a_reason_is_kept_where_what_was_asked_for_could_not_be_done(played_database: str) -> None:
+    async with opened(played_database) as source:
+        source.__class__ = Refusing
+        async with browsing(source, incident_id=REFUSED) as pilot:
+            await answered(pilot)
+            await pilot.press("X", *"fixed", "enter")
+            await until(pilot, lambda: "Incident 3 is not resolved: not now" in told(pilot))
+            await pilot.press("X")
+            await until(pilot, lambda: isinstance(pilot.app.screen, Confirm))
+            assert pilot.app.screen.query_one(Input).value == "fixed"
+            await pilot.press("enter")
+            await until(pilot, lambda: "Incident 3 is resolved." in told(pilot))
+        assert (await source.detail(REFUSED))["events"][-1]["payload"]["reason"] == "resolved by ada: fixed"
 
 
 async def test_suppress_mutes_and_says_where_it_cannot(played_database: str) -> None:
@@ -298,9 +353,12 @@ async def test_suppress_mutes_and_says_where_it_cannot(played_database: str) -> 
         await pilot.press("S", "enter")
         await until(pilot, lambda: "Incident 3 is suppressed." in told(pilot))
         await until(pilot, lambda: "No run starts until it is resolved." in section(pilot, "next"))
+        await pilot.press("S")
+        await until(pilot, lambda: "Incident 3 is suppressed already." in told(pilot))
         await source.resolve(REFUSED, None)
-        await pilot.press("S", "enter")
-        await until(pilot, lambda: "only an open one can be suppressed" in told(pilot))
+        await seen(pilot, "KubePodOOMKilled resolved")
+        await pilot.press("S")
+        await until(pilot, lambda: "Incident 3 is resolved already." in told(pilot))
     with pytest.raises(StateForbids):
         async with opened(played_database) as source:
             await source.suppress(REFUSED, None)
@@ -322,9 +380,31 @@ async def test_an_unknown_id_is_said_with_the_nearest_and_q_leads_to_the_list(pl
     with pytest.raises(BadInput):
         await played_source.detail(99)
     async with browsing(played_source, incident_id=99) as pilot:
-        await until(pilot, lambda: "there is no incident 99: the nearest are 2, 3" in told(pilot))
+        await seen(pilot, "99 there is no incident 99: the nearest are 2, 3")
+        await pilot.press("y", "R")
+        await until(pilot, lambda: "there is no command to copy" in told(pilot))
         await pilot.press("q")
         await until(pilot, lambda: not isinstance(pilot.app.screen, DetailScreen))
+
+
+async def test_the_whole_help_stands_on_the_smallest_terminal(played_source: DatabaseSource) -> None:
+    async with browsing(played_source) as pilot:
+        await pilot.press("question_mark")
+        await seen(pilot, "– · nothing done, no run has ended yet")
+        assert "j k ↓ ↑ down, up" in text(pilot)
+        assert pilot.app.screen.query_one(Page).max_scroll_y == 0
+
+
+async def test_without_colour_the_selected_event_is_told_apart(
+    played_source: DatabaseSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    async with browsing(played_source, incident_id=ACTED) as pilot:
+        await answered(pilot)
+        await pilot.press("4")
+        await seen(pilot, "webhook_received")
+        highlighted = pilot.app.screen.query_one("#events").get_component_rich_style("option-list--option-highlighted")
+        assert highlighted.reverse
 
 
 async def test_help_lists_the_keys_and_the_palette_the_actions(played_source: DatabaseSource) -> None:
