@@ -34,7 +34,7 @@ class Columns:
     def of(cls, width: int, longest_id: int) -> "Columns":
         """The columns of a list of so many cells, whose longest id has so many digits."""
         wide = width >= WIDE
-        shares = {"alert": 4, "where": 5, **({"done": 7} if wide else {})}
+        shares = {"alert": 5, "where": 5, "done": 7} if wide else {"alert": 4, "where": 5}
         widths = {
             "id": max(3, longest_id),
             "severity": 8 if wide else 4,

@@ -221,12 +221,12 @@ class ListScreen(IncidentScreen):
     def _tell_filters(self) -> None:
         """The filters as words that the mouse may press, and how many incidents are read."""
         asked = self._filters
-        count = f"{len(self._listing.rows)}{'+' if self._listing.next_cursor else ''}"
+        count, more = len(self._listing.rows), "+" if self._listing.next_cursor else ""
         said = (
             f"[@click=screen.cycle('origin')]{'live' if asked.origin is Origin.LIVE else 'replays'}[/]",
             f"[@click=screen.cycle('status')]{_or_any(asked.status, 'status')}[/]",
             f"[@click=screen.cycle('severity')]{_or_any(asked.severity, 'severity')}[/]",
-            f"{count} read",
+            f"{count}{more} incident{'' if count == 1 else 's'}",
         )
         self.query_one("#filters", Static).update(Content.from_markup(" · ".join(said)))
 

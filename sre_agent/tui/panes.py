@@ -20,9 +20,9 @@ from sre_agent.tui.source import Document
 
 PART = 6_000
 """Characters of an analysis that are laid out at once; what follows is laid out when the reader gets there."""
-TYPE = 16
-"""Cells of the longest event type."""
-ONE_LINE = 36
+TYPE = 10
+"""Cells of the longest event type but `webhook_received`, whose words are long enough for a line of their own."""
+ONE_LINE = 42
 MOST_JSON = 30_000
 """Characters of one event; `show --json` has the whole."""
 
@@ -178,9 +178,11 @@ def _event(event: Document) -> Content:
 
 
 def _behind(event: Document) -> Content:
-    """The event as JSON, below what a model was asked and answered where one was."""
-    asked = traces_of(event["payload"])
+    """The event as JSON, below what a model was asked and answered, and below an analysis as it reads."""
+    asked, written = traces_of(event["payload"]), event["payload"].get("analysis_markdown")
     lines = [Content.styled(line, "$text-accent") for trace in asked for line in short_lines(trace)]
+    if written:
+        lines.append(Content(str(written)[:MOST_JSON]))
     text = _json(event)
     if len(text) > MOST_JSON:
         left = len(text) - MOST_JSON

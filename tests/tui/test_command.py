@@ -124,7 +124,7 @@ def test_a_key_is_answered_at_once_at_ten_thousand_incidents_and_memory_stays_sm
 ) -> None:
     with Terminal(size=LARGE, DATABASE_URL=filled) as terminal:
         terminal.until("● live")
-        terminal.type_until("G", "10000 read")
+        terminal.type_until("G", "10000 incidents")
         terminal.press("g")
         rounds = []
         for _ in range(ROUNDS):

@@ -106,6 +106,27 @@ async def test_behind_each_event_of_the_timeline_is_its_json(played_source: Data
         await until(pilot, lambda: json.loads(said(pilot, "#raw")) == document["events"][1])
 
 
+async def test_an_older_analysis_is_read_in_the_timeline(played_source: DatabaseSource) -> None:
+    async with browsing(played_source, incident_id=ACTED, size=LARGE) as pilot:
+        await answered(pilot)
+        await pilot.press("4", "G")
+        await until(pilot, lambda: said(pilot, "#raw").startswith("## Summary\n\n`KubePod"))
+        assert '"event_type": "analysis"' in said(pilot, "#raw")
+
+
+async def test_what_speaks_against_several_steps_stands_once(played_database: str) -> None:
+    judgement = {"rule": "target", "verdict": "refuse", "reason": "no cluster", "allowed_by": "a cluster"}
+    judgement |= {"retry_at": None, "by_hand": None, "settled": False, "tells": "each"}
+    refused = STEP | {"status": "refused", "reason": "no cluster", "judgements": [judgement]}
+    steps = [refused | {"step": "cordon_node"}, refused | {"step": "drain_node"}]
+    state = {"action_taken": None, "action_recommended": None, "action_error": None, "rb_steps": steps}
+    append(played_database, ACTED, "final", {"runbook_id": "RB_NODE_NOTREADY", "state": state})
+    async with opened(played_database) as source, browsing(source, incident_id=ACTED) as pilot:
+        await answered(pilot)
+        assert section(pilot, "why-not") == "target at cordon_node, drain_node: no cluster\n  allowed by: a cluster"
+        assert section(pilot, "steps") == "✗ cordon_node refused\n✗ drain_node refused"
+
+
 async def test_on_a_narrow_terminal_enter_shows_the_json(played_source: DatabaseSource) -> None:
     async with browsing(played_source, incident_id=ACTED) as pilot:
         await answered(pilot)

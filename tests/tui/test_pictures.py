@@ -33,7 +33,7 @@ class Case:
 
 
 ANSWERED = ("", "The replayed incident is open.")
-LISTED = [("o", "3 read"), ("j", "1 KubePodCrashLoopBackOff")]
+LISTED = [("o", "3 incidents"), ("j", "1 KubePodCrashLoopBackOff")]
 CASES = (
     Case(name="list", story=LISTED),
     Case(name="list-wide-light", story=LISTED, size=LARGE, theme="textual-light"),
