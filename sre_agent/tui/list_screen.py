@@ -171,10 +171,13 @@ class ListScreen(IncidentScreen):
                 self._ask(replace(self._filters, origin=_after(ORIGINS, self._filters.origin)))
 
     def _search(self, text: str) -> None:
+        """Asks for what stands in the field; for nothing where that cannot be searched for, which is said."""
         try:
-            self._ask(replace(self._filters, text=text or None))
+            filters = replace(self._filters, text=text or None)
         except BadInput as error:
             self.post_message(Failed(error))
+            filters = replace(self._filters, text=None)
+        self._ask(filters)
 
     def _ask(self, filters: IncidentFilters) -> None:
         if filters != self._filters:

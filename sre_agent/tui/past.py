@@ -21,12 +21,13 @@ ONE_LINE = 72
 
 
 class Past(Choice):
-    """Similar incidents, newest first; enter opens one."""
+    """Similar incidents, those on the same object first, each newest first; enter opens one."""
 
     def show(self, document: Document) -> None:
         """Shows them; the cursor stays on its incident."""
         kept = self.highlighted_option.id if self.highlighted_option else None
-        incident, past = document["incident"], document["past_incidents"]
+        incident = document["incident"]
+        past = sorted(document["past_incidents"], key=lambda entry: not is_same(entry, incident))
         options = [Option(_entry(entry, here=is_same(entry, incident)), id=str(entry["id"])) for entry in past]
         self.set_options(options or [Option("No similar incident is stored: this is the first.", disabled=True)])
         if past:

@@ -17,8 +17,9 @@ from sre_agent.tui.detail_screen import DetailScreen
 from sre_agent.tui.dialogs import Confirm, Reading
 from sre_agent.tui.keys import Choice, Page
 from sre_agent.tui.panes import MOST_JSON, Analysis
+from sre_agent.tui.past import Past
 from tests.store.store_builders import NOW, execute
-from tests.tui.browsing import LARGE, Browser, browsing, opened, said, seen, text, told, until
+from tests.tui.browsing import LARGE, Browser, browsing, fill, opened, said, seen, text, told, until
 
 ACTED, RECOMMENDED, REFUSED = 1, 2, 3
 KUBECTL = "kubectl -n shop set resources deployment/checkout -c app --limits=memory=256Mi"
@@ -93,6 +94,19 @@ async def test_a_similar_incident_opens_and_q_leads_back(played_source: Database
         await until(pilot, lambda: pilot.app.screen is first)
         await pilot.press("q")
         await until(pilot, lambda: not isinstance(pilot.app.screen, DetailScreen))
+
+
+async def test_incidents_on_the_same_object_come_first_in_the_past(database: str) -> None:
+    fill(database, 30)
+    execute(database, "update incidents set pod = 'app-1' where id = 20")
+    async with opened(database) as source, browsing(source, incident_id=1) as pilot:
+        await answered(pilot)
+        assert section(pilot, "before").startswith("Here once before, last 2026-11-23: ✓ patch_memory_limit:")
+        await pilot.press("3")
+        past = pilot.app.screen.query_one(Past)
+        await until(pilot, lambda: past.option_count == 29)
+        assert [past.get_option_at_index(index).id for index in range(3)] == ["20", "2", "3"]
+        await seen(pilot, "KubePodOOMKilled open the same")
 
 
 async def test_behind_each_event_of_the_timeline_is_its_json(played_source: DatabaseSource) -> None:

@@ -33,12 +33,11 @@ async def select(pilot: Browser, incident_id: int) -> None:
 async def test_a_row_says_what_happened_where_and_what_was_done(played_source: DatabaseSource) -> None:
     async with browsing(played_source, size=LARGE) as pilot:
         await replays(pilot)
-        await seen(pilot, "KubePodOOMKilled shop/checkout-6f7c9d8b54-zpzzn RB_OOM → patch_memory_limit:shop")
+        await seen(pilot, "KubePodOOMKilled shop/checkout-6f7c9d8b54-zpzzn RB_OOM → patch_memory_limit:")
         assert "…/app:128Mi→256Mi" in text(pilot)
-        assert "KubePodCrashLoopBackOff payments/ledger-wxlxdf8dmm-pfnrl RB_CRASHLOOP ✓ patch_memory_limit:" in (
-            text(pilot)
-        )
-        assert "RB_OOM – the namespace kube-system is denied (kube-*)" in text(pilot)
+        assert "KubePodCrashLoopBackOff payments/ledger-" in text(pilot)
+        assert "RB_CRASHLOOP ✓ patch_memory_limit:" in text(pilot)
+        assert "RB_OOM – the namespace kube-system is denied" in text(pilot)
 
 
 async def test_why_nothing_was_done_about_the_selected_incident_stands_below_the_list(
@@ -109,12 +108,16 @@ async def test_typing_searches(played_source: DatabaseSource) -> None:
         await until(pilot, lambda: len(ids(pilot)) == 3)
 
 
-async def test_a_text_that_cannot_be_searched_for_is_said_and_changes_nothing(played_source: DatabaseSource) -> None:
+async def test_a_text_that_cannot_be_searched_for_is_said_and_nothing_is_searched(
+    played_source: DatabaseSource,
+) -> None:
     async with browsing(played_source) as pilot:
         await replays(pilot)
-        await pilot.press("slash", "minus")
+        await pilot.press("slash", *"checkout")
+        await until(pilot, lambda: ids(pilot) == [2])
+        await pilot.press("enter", "slash", "minus")
         await until(pilot, lambda: "cannot be searched for" in told(pilot))
-        assert len(ids(pilot)) == 3
+        await until(pilot, lambda: len(ids(pilot)) == 3)
 
 
 async def test_where_nothing_fits_that_is_said_and_escape_takes_it_back(played_source: DatabaseSource) -> None:
