@@ -70,4 +70,4 @@ class Page(VerticalScroll):
 class Choice(OptionList):
     """A list of which one may be opened."""
 
-    BINDINGS: ClassVar[list[BindingType]] = CHOOSING
+    BINDINGS: ClassVar[list[BindingType]] = [*CHOOSING, Binding("enter", "select", "Open")]

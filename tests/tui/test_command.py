@@ -1,6 +1,7 @@
 """`sre-agent tui` from the shell: what it refuses before it draws, and how it starts and ends in a terminal."""
 
 import asyncio
+import json
 import re
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
+import psycopg
 import pytest
 
 from sre_agent.cli.main import run
@@ -109,6 +111,43 @@ def test_it_opens_an_incident_copies_to_the_terminals_clipboard_and_leaves_the_s
             terminal.press("q")
         assert terminal.ended() == 0
     assert "\x1b[?1049l" in terminal.drawn
+
+
+HOSTILE = "\x1b]0;title\x07\x1b]52;c;QUFBQQ==\x07\x9b2J\x1b[2J\x1bPq\x1b\\\x1b[?1049l\r\b\u202ehostile"
+"""Sets the title and the clipboard, clears the screen, draws a picture, leaves the screen, turns the line around."""
+
+
+def test_nothing_that_a_cluster_or_a_model_says_reaches_the_terminal_raw(played_database: str) -> None:
+    with psycopg.connect(played_database, autocommit=True) as connection:
+        connection.execute(
+            "update incidents set alertname = %(text)s, pod = %(text)s, node = %(text)s, summary = %(text)s,"
+            " action_recommended = %(text)s where id = 2",
+            {"text": HOSTILE},
+        )
+        analysis = {"analysis_markdown": f"## {HOSTILE}\n\n[{HOSTILE}](http://x/)", "runbook_id": HOSTILE}
+        for kind, payload in (
+            ("analysis", {**analysis, "regenerated": True, "model": HOSTILE, "sections": {HOSTILE: HOSTILE}}),
+            ("error", {"where": HOSTILE, "error": HOSTILE}),
+            ("escalated", {"reason": HOSTILE, HOSTILE: HOSTILE}),
+        ):
+            connection.execute(
+                "insert into incident_events (incident_id, ts, event_type, payload) values (2, now(), %s, %s)",
+                (kind, json.dumps(payload)),
+            )
+    with Terminal("--id", "2", size=LARGE, DATABASE_URL=played_database) as terminal:
+        terminal.until("hostile")
+        for key in ("2", "3", "4", "G", "\r", "y", "q", "5", "S", "\r", "q", "o"):
+            terminal.press(key)
+        while terminal.process.poll() is None:
+            terminal.press("q")
+        terminal.ended()
+    drawn = terminal.drawn
+    assert "\x1b]0;" not in drawn
+    assert "]52;c;QUFBQQ==" not in drawn
+    assert "\x1bPq" not in drawn
+    assert not set(drawn) & set("\x9b\b\u202e")
+    assert drawn.count("\x1b[?1049l") == 1
+    assert "2J" not in drawn
 
 
 def test_it_ends_with_its_terminal(played_database: str) -> None:

@@ -109,6 +109,20 @@ async def test_incidents_on_the_same_object_come_first_in_the_past(database: str
         await seen(pilot, "KubePodOOMKilled open the same")
 
 
+async def test_another_size_of_the_terminal_keeps_the_place(played_source: DatabaseSource) -> None:
+    async with browsing(played_source, incident_id=ACTED) as pilot:
+        await answered(pilot)
+        await pilot.press("4", "j", "j")
+        events = pilot.app.screen.query_one("#events", Choice)
+        await until(pilot, lambda: events.highlighted == 2)
+        await pilot.resize_terminal(*LARGE)
+        await seen(pilot, '"step": "check_imagepullbackoff"')
+        await pilot.resize_terminal(60, 20)
+        await until(pilot, lambda: '"step"' not in text(pilot))
+        assert events.highlighted == 2
+        await seen(pilot, "check_imagepullbackoff done")
+
+
 async def test_behind_each_event_of_the_timeline_is_its_json(played_source: DatabaseSource) -> None:
     document = await played_source.detail(ACTED)
     async with browsing(played_source, incident_id=ACTED, size=LARGE) as pilot:
@@ -146,6 +160,7 @@ async def test_on_a_narrow_terminal_enter_shows_the_json(played_source: Database
         await answered(pilot)
         await pilot.press("4")
         await seen(pilot, "webhook_received")
+        await seen(pilot, "⏎ Open y Copy R Regenerate S Suppress X Resolve ? Help q Back")
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, Reading))
         await seen(pilot, '"event_type": "webhook_received"')
