@@ -1,6 +1,7 @@
 """One incident: the answer first, then the analysis, the past, the timeline, the runbook; and what a person may do."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import ClassVar
 
 from textual import work
@@ -10,6 +11,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Footer, Markdown, Static, TabbedContent, TabPane, Tabs
+from textual.worker import Worker
 
 from sre_agent.errors import SreAgentError, Unreachable
 from sre_agent.sentences import commands
@@ -19,13 +21,16 @@ from sre_agent.tui.columns import SEVERITY_COLOURS
 from sre_agent.tui.dialogs import Confirm, Reading, copy
 from sre_agent.tui.incident_screen import IncidentScreen
 from sre_agent.tui.listing import one_line, where
-from sre_agent.tui.messages import Failed
+from sre_agent.tui.messages import Done, Failed
 from sre_agent.tui.panes import Analysis, RunbookPage, Timeline
 from sre_agent.tui.past import Past
 from sre_agent.tui.source import Document, Source
 
 TABS = ("answer", "analysis", "past", "timeline", "runbook")
 PAGES: tuple[type[Widget], ...] = (AnswerPage, Analysis, Past, Timeline, RunbookPage)
+
+ACTING = "act"
+"""The group of workers that do what a person asked for."""
 
 Decide = Callable[[int, str | None], Awaitable[Document]]
 
@@ -63,14 +68,6 @@ class DetailScreen(IncidentScreen):
             self.runbook = runbook
             self.why = why
 
-    class Done(Message):
-        """What a person asked for is done, or `error` says why not."""
-
-        def __init__(self, said: str, error: SreAgentError | None = None) -> None:
-            super().__init__()
-            self.said = said
-            self.error = error
-
     def __init__(self, source: Source, incident_id: int) -> None:
         super().__init__()
         self._source = source
@@ -78,7 +75,7 @@ class DetailScreen(IncidentScreen):
         self._document: Document | None = None
         self._runbook: DetailScreen.RunbookRead | None = None
         self._stale: set[str] = set()
-        self._busy = False
+        self._acting: Worker[None] | None = None
         self._reason = ""
 
     def compose(self) -> ComposeResult:
@@ -124,17 +121,13 @@ class DetailScreen(IncidentScreen):
         await self._show_active()
         self._page().focus()
 
-    def on_detail_screen_done(self, event: Done) -> None:
-        self._busy = False
+    def on_done(self, event: Done) -> None:
+        """Something else may be begun; the app says what came of it."""
+        self._acting = None
         self._tell_title()
         if event.error is None:
             self._reason = ""
-            self.notify(event.said, markup=False)
             self._read()
-            return
-        self.notify(f"{event.said}: {event.error}", severity="error", markup=False, timeout=10)
-        if isinstance(event.error, Unreachable):
-            self.post_message(Failed(event.error))
 
     def on_timeline_event_wanted(self, event: Timeline.EventWanted) -> None:
         self.app.push_screen(Reading(event.title, event.text, copied=event.json))
@@ -162,8 +155,7 @@ class DetailScreen(IncidentScreen):
         copy(self, "\n".join(said), said[0] + (f" and {len(said) - 1} more" if len(said) > 1 else ""))
 
     def action_regenerate(self) -> None:
-        if self._begun():
-            self._regenerate()
+        self._begin(self._regenerate)
 
     def action_suppress(self) -> None:
         meaning = "Mutes it: no run starts until it is resolved."
@@ -183,22 +175,29 @@ class DetailScreen(IncidentScreen):
             return
 
         def decided(reason: str | None) -> None:
-            if reason is not None and self._begun():
+            if reason is not None:
                 self._reason = reason
-                self._decide(done, decide, reason)
+                self._begin(partial(self._decide, done, decide, reason))
 
         about = f"{_name(incident)}  {one_line(where(incident))}"
         title = f"{verb} incident {self._incident_id}?"
         self.app.push_screen(Confirm(title, about, meaning, reason=self._reason), decided)
 
-    def _begun(self) -> bool:
-        """Whether nothing else is under way; from now on something is."""
+    @property
+    def _busy(self) -> bool:
+        return self._acting is not None and not self._acting.is_finished
+
+    def _begin(self, act: Callable[[], Coroutine[None, None, None]]) -> None:
+        """Begins it as the app's work, which goes on where the reader leaves; one thing at a time."""
         if self._busy:
             self.notify("what you asked for before is still under way", severity="warning")
-            return False
-        self._busy = True
+            return
+        self._acting = self.app.run_worker(act, name="what you asked for", group=ACTING, exit_on_error=False)
         self._tell_title()
-        return True
+
+    def _tell(self, done: Done) -> None:
+        """Tells this screen, which the app hears too; the app alone where the reader has left."""
+        (self if self.is_attached else self.app).post_message(done)
 
     @work(exclusive=True, group="detail", exit_on_error=False)
     async def _read(self) -> None:
@@ -214,24 +213,22 @@ class DetailScreen(IncidentScreen):
         except SreAgentError as error:
             self.post_message(self.RunbookRead(None, str(error)))
 
-    @work(group="act", exit_on_error=False)
     async def _regenerate(self) -> None:
         try:
             await self._source.regenerate(self._incident_id)
         except SreAgentError as error:
-            self.post_message(self.Done("The analysis was not written anew, the old one stays", error))
+            self._tell(Done(f"The analysis of incident {self._incident_id} is not written anew, the old stays", error))
         else:
-            self.post_message(self.Done("The analysis is written anew; the old ones are kept."))
+            self._tell(Done(f"The analysis of incident {self._incident_id} is written anew; the old ones are kept."))
 
-    @work(group="act", exit_on_error=False)
     async def _decide(self, done: str, decide: Decide, reason: str) -> None:
         try:
             decision = await decide(self._incident_id, reason or None)
         except SreAgentError as error:
-            self.post_message(self.Done(f"Incident {self._incident_id} is not {done}", error))
+            self._tell(Done(f"Incident {self._incident_id} is not {done}", error))
         else:
             is_or_was = "is" if decision["changed"] else "was already"
-            self.post_message(self.Done(f"Incident {self._incident_id} {is_or_was} {done}."))
+            self._tell(Done(f"Incident {self._incident_id} {is_or_was} {done}."))
 
     async def _show_active(self) -> None:
         """Lays out the tab that is seen, where its document changed since it was seen last."""

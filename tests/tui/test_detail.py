@@ -325,6 +325,42 @@ async def test_while_an_analysis_is_written_a_second_one_is_not_begun(played_dat
             assert "working" not in text(pilot)
 
 
+async def test_an_analysis_goes_on_being_written_when_the_reader_leaves(played_database: str) -> None:
+    async with opened(played_database) as source:
+        source.__class__ = Slow
+        assert isinstance(source, Slow)
+        source.gate = asyncio.Event()
+        async with browsing(source, incident_id=RECOMMENDED) as pilot:
+            await answered(pilot)
+            await pilot.press("R")
+            await seen(pilot, "… working")
+            await pilot.press("q")
+            await until(pilot, lambda: not isinstance(pilot.app.screen, DetailScreen))
+            source.gate.set()
+            await until(pilot, lambda: "The analysis of incident 2 is written anew" in told(pilot))
+        written = [event for event in (await source.detail(RECOMMENDED))["events"] if event["event_type"] == "analysis"]
+        assert len(written) == 2
+
+
+class Crashing(DatabaseSource):
+    """The database, with a fault in its analyses that nobody thought of."""
+
+    async def regenerate(self, incident_id: int) -> dict[str, Any]:
+        raise ZeroDivisionError("nobody thought of this")
+
+
+async def test_after_an_error_that_nobody_expected_something_else_may_be_begun(played_database: str) -> None:
+    async with opened(played_database) as source:
+        source.__class__ = Crashing
+        async with browsing(source, incident_id=REFUSED) as pilot:
+            await answered(pilot)
+            await pilot.press("R")
+            await until(pilot, lambda: "what you asked for failed: ZeroDivisionError" in told(pilot))
+            await until(pilot, lambda: "working" not in text(pilot))
+            await pilot.press("X", "enter")
+            await until(pilot, lambda: "Incident 3 is resolved." in told(pilot))
+
+
 async def test_an_analysis_that_cannot_be_written_says_why_and_the_old_one_stays(played_database: str) -> None:
     execute(
         played_database,
@@ -335,10 +371,10 @@ async def test_an_analysis_that_cannot_be_written_says_why_and_the_old_one_stays
         await answered(pilot)
         before = (await source.detail(ACTED))["analysis_markdown"]
         await pilot.press("R")
-        await until(pilot, lambda: "the old one stays: the run of incident 1 is queued" in told(pilot))
+        await until(pilot, lambda: "the old stays: the run of incident 1 is queued" in told(pilot))
         assert (await source.detail(ACTED))["analysis_markdown"] == before
         await pilot.press("R")
-        await until(pilot, lambda: told(pilot).count("the old one stays") == 2)
+        await until(pilot, lambda: told(pilot).count("the old stays") == 2)
 
 
 async def test_resolve_asks_first_and_keeps_the_reason(played_database: str) -> None:
