@@ -131,7 +131,7 @@ class ServerSource:
         except (BadInput, KeyError, TypeError):
             said = f"the answer is {response.status}, and not from an sre-agent"
         if response.status in {401, 403}:
-            said += "; give the API token by --token-file or SRE_AGENT_API_TOKEN"
+            said = f"give the API token by --token-file or SRE_AGENT_API_TOKEN: {said}"
         if response.status in _AWAY:
             return Unreachable(f"{self._url}: {said}")
         return BadInput(said)
