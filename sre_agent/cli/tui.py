@@ -20,6 +20,8 @@ Examples:
   kubectl -n agentic port-forward deploy/sre-agent 8080"""
 LARGEST_ID = 2**63 - 1
 LONGEST_TOKEN = 4096
+FIRST_SECONDS = 3.0
+"""So long a server is waited for before the screen is taken."""
 
 
 def tui(
@@ -74,6 +76,8 @@ async def _browse(
 
 @asynccontextmanager
 async def _source(settings: "Settings", url: str | None, token_file: Path | None) -> "AsyncIterator[Source]":
+    import asyncio
+
     from sre_agent import agent
     from sre_agent.cli.incidents import user
     from sre_agent.cli.serving import now, stored_in
@@ -83,8 +87,10 @@ async def _source(settings: "Settings", url: str | None, token_file: Path | None
         from sre_agent.tui.server import ServerSource
 
         async with ServerSource.open(_checked(url), _token(settings, token_file)) as server:
-            with suppress(Unreachable):  # it may come; one that lets nobody in is said before the screen is taken
-                await server.status()
+            # One that lets nobody in is said before the screen is taken; one that is away or slow may come.
+            with suppress(Unreachable, TimeoutError):
+                async with asyncio.timeout(FIRST_SECONDS):
+                    await server.status()
             yield server
         return
     from sre_agent.tui.database import DatabaseSource

@@ -3,8 +3,10 @@
 import asyncio
 import json
 import re
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
@@ -17,6 +19,7 @@ from sre_agent.cli.tui import _token
 from sre_agent.errors import BadInput
 from sre_agent.settings import load
 from sre_agent.tui.app import theme_named
+from sre_agent.tui.server import ANSWER_SECONDS
 from tests.tui.browsing import LARGE, SMALL
 from tests.tui.terminal import Terminal
 from tests.web.servers import served
@@ -98,6 +101,15 @@ async def test_a_server_that_lets_nobody_in_is_said_before_the_screen_is_taken(d
     assert "give the API token by --token-file or SRE_AGENT_API_TOKEN" in drawn
     assert "\x1b[?1049h" not in terminal.drawn
     assert "another-token" not in drawn
+
+
+def test_a_server_that_does_not_answer_is_not_waited_for() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        began = time.monotonic()
+        with Terminal("--url", url, size=SMALL) as terminal:
+            terminal.until("connecting")
+    assert time.monotonic() - began < ANSWER_SECONDS
 
 
 def test_it_opens_an_incident_copies_to_the_terminals_clipboard_and_leaves_the_screen_as_it_was(
