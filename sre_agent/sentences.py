@@ -78,16 +78,6 @@ def did_it_help(document: Document) -> str | None:
     return f"The incident was resolved {duration_text(max(passed, timedelta(0)))} after the change."
 
 
-def seen_before(document: Document) -> str:
-    """How often the like was seen, and what was done about the newest of them."""
-    past = document["past_incidents"]
-    if not past:
-        return "No similar incident is stored."
-    mark, words, _ = mark_of(past[0])
-    count = f"{len(past)} similar incident{'s' if len(past) > 1 else ''}"
-    return f"{count}, the newest on {moment(past[0]['created_at'])[:10]}: {mark} {words}."
-
-
 def what_next(document: Document) -> str:
     """What is left for a person."""
     incident = document["incident"]

@@ -1,6 +1,6 @@
 """`sre-agent tui`: opens the on-call browser on the database, or on a server."""
 
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +20,8 @@ Examples:
   kubectl -n agentic port-forward deploy/sre-agent 8080"""
 LARGEST_ID = 2**63 - 1
 LONGEST_TOKEN = 4096
+FIRST_SECONDS = 3.0
+"""So long a server is waited for before the screen is taken."""
 
 
 def tui(
@@ -46,8 +48,9 @@ def tui(
     from sre_agent.cli.output import load_settings
     from sre_agent.errors import BadInput
 
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):  # Textual draws on stderr
-        raise BadInput("the on-call browser needs a terminal; `sre-agent incidents` and `show` do not")
+    drawn_on = sys.stdin.isatty() and sys.stderr.isatty()  # Textual draws on stderr
+    if not drawn_on or os.environ.get("TERM") == "dumb":
+        raise BadInput("the on-call browser needs a terminal that can draw; `sre-agent incidents` and `show` do not")
     if token_file is not None and url is None:
         raise BadInput("--token-file goes with --url: a database needs no API token")
     settings = load_settings(usual_level="ERROR")
@@ -73,14 +76,21 @@ async def _browse(
 
 @asynccontextmanager
 async def _source(settings: "Settings", url: str | None, token_file: Path | None) -> "AsyncIterator[Source]":
+    import asyncio
+
     from sre_agent import agent
     from sre_agent.cli.incidents import user
     from sre_agent.cli.serving import now, stored_in
+    from sre_agent.errors import Unreachable
 
     if url is not None:
         from sre_agent.tui.server import ServerSource
 
         async with ServerSource.open(_checked(url), _token(settings, token_file)) as server:
+            # One that lets nobody in is said before the screen is taken; one that is away or slow may come.
+            with suppress(Unreachable, TimeoutError):
+                async with asyncio.timeout(FIRST_SECONDS):
+                    await server.status()
             yield server
         return
     from sre_agent.tui.database import DatabaseSource

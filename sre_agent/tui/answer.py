@@ -17,11 +17,11 @@ from sre_agent.sentences import (
     mark_of,
     moment,
     objections,
-    seen_before,
     what_next,
 )
 from sre_agent.tui.columns import MARK_COLOURS
 from sre_agent.tui.keys import Page
+from sre_agent.tui.past import seen_before
 
 STEP_MARKS = {
     "done": ("✓", "$text-success"),
@@ -57,7 +57,7 @@ class AnswerPage(Page):
             "next": Content(what_next(document)),
             "helped": Content(did_it_help(document) or ""),
             "before": Content(seen_before(document)),
-            "why not": _lines(_objection(*entry) for entry in objections(document)),
+            "why not": _why_not(document),
             "change": _lines(_change(entry) for entry in changes(document)),
             "command": _commands(commands(document)),
             "steps": _lines(_step(step) for step in last_state(document).get("rb_steps", ())),
@@ -79,16 +79,20 @@ def _lines(contents: Iterable[Content]) -> Content:
     return Content("\n").join(list(contents))
 
 
-def _objection(step: Document, judgement: Document) -> Content:
-    """Which rule spoke against a step, what it said, what would allow the change."""
-    said = [
-        Content.assemble(
-            Content.styled(f"{judgement['rule']}", "bold $text-warning"), f" at {step['step']}: {judgement['reason']}"
-        ),
-        Content.assemble("  allowed by: ", judgement["allowed_by"]),
-    ]
-    if judgement["retry_at"]:
-        said.append(Content(f"  looked at again: {moment(judgement['retry_at'])}"))
+def _why_not(document: Document) -> Content:
+    """Which rule spoke against which steps, what it said, what would allow the change; what is the same stands once."""
+    steps: dict[tuple[str, str, str, str | None], list[str]] = {}
+    for step, judgement in objections(document):
+        said = (judgement["rule"], judgement["reason"], judgement["allowed_by"], judgement["retry_at"])
+        steps.setdefault(said, []).append(step["step"])
+    return _lines(_objection(*said, steps=", ".join(named)) for said, named in steps.items())
+
+
+def _objection(rule: str, reason: str, allowed_by: str, retry_at: str | None, *, steps: str) -> Content:
+    said = [Content.assemble(Content.styled(rule, "bold $text-warning"), f" at {steps}: {reason}")]
+    said.append(Content(f"  allowed by: {allowed_by}"))
+    if retry_at:
+        said.append(Content(f"  looked at again: {moment(retry_at)}"))
     return _lines(said)
 
 
@@ -117,6 +121,8 @@ def _commands(said: Sequence[str]) -> Content:
 def _step(step: Document) -> Content:
     mark, colour = STEP_MARKS.get(step["status"], SKIPPED)
     why = step["gate"] if step["status"] == "skipped" else step["reason"]
+    if any(judgement["reason"] == why for judgement in step["judgements"]):
+        why = None  # it stands under "why not"
     seen = [str(entry) for key in ("reasons", "problems") for entry in (step["result"] or {}).get(key) or ()]
     first = Content.assemble(
         Content.styled(mark, colour), f" {step['step']} {step['status']}" + (f": {why}" if why else "")

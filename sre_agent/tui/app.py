@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import ClassVar
 
 from textual import work
@@ -17,11 +18,11 @@ from textual.worker import Worker
 from sre_agent.errors import BadInput, SreAgentError, Unreachable
 from sre_agent.log import get_logger
 from sre_agent.tui.bars import Presence
-from sre_agent.tui.detail_screen import DetailScreen
+from sre_agent.tui.detail_screen import ACTING, DetailScreen
 from sre_agent.tui.dialogs import Reading, help_text
 from sre_agent.tui.incident_screen import IncidentScreen, crashed
 from sre_agent.tui.list_screen import ListScreen
-from sre_agent.tui.messages import Away, Changed, Failed, IncidentWanted, StatusRead
+from sre_agent.tui.messages import Away, Changed, Done, Failed, IncidentWanted, StatusRead
 from sre_agent.tui.source import Document, Source
 
 AGAIN_SECONDS = 1.0
@@ -70,6 +71,12 @@ class OnCall(App[None]):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The palette: the screen's own actions, then what Textual offers."""
+        if isinstance(screen, ListScreen):
+            yield SystemCommand("Search", "words of alert, place and summary", screen.action_search)
+            for name in ("status", "severity"):
+                yield SystemCommand(f"Another {name}", "narrow the list", partial(screen.action_cycle, name))
+            yield SystemCommand("Live incidents or replays", "the other ones", partial(screen.action_cycle, "origin"))
+            yield SystemCommand("Clear", "search and filters", screen.action_clear)
         if isinstance(screen, DetailScreen):
             yield SystemCommand("Copy the command", "kubectl, to your clipboard", screen.action_copy)
             yield SystemCommand("Regenerate the analysis", "the old ones stay", screen.action_regenerate)
@@ -96,7 +103,7 @@ class OnCall(App[None]):
             self.presence = replace(self.presence, live=True, away=None, away_since=None)
         if not self._flushing:
             self._flushing = True
-            self.set_timer(TOGETHER_SECONDS, self._tell_screens)
+            self.set_timer(TOGETHER_SECONDS, self._look_at_changes)
 
     def on_away(self, event: Away) -> None:
         since = self.presence.away_since or self._clock()
@@ -113,23 +120,37 @@ class OnCall(App[None]):
         else:
             self.notify(str(event.error), severity="error", markup=False, timeout=8)
 
+    def on_done(self, event: Done) -> None:
+        """Says what came of what a person asked for, wherever the reader is by now."""
+        if event.error is None:
+            self.notify(event.said, markup=False)
+            return
+        self.notify(f"{event.said}: {event.error}", severity="error", markup=False, timeout=10)
+        if isinstance(event.error, Unreachable):
+            self.post_message(Failed(event.error))
+
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         if (failed := crashed(event)) is not None:
             self.post_message(failed)
             if event.worker.group == "follow":
                 self._follow(AGAIN_SECONDS)
+            elif event.worker.group == ACTING:
+                self._tell_screens(None)
 
     def _open(self, incident_id: int) -> None:
         self.push_screen(DetailScreen(self._source, incident_id))
 
-    def _tell_screens(self) -> None:
+    def _look_at_changes(self) -> None:
         self._flushing = False
         changes, self._waiting = self._waiting, []
+        self._tell_screens(changes)
+        if changes is None:
+            self._read_status()
+
+    def _tell_screens(self, changes: list[Document] | None) -> None:
         for screen in self.screen_stack:
             if isinstance(screen, IncidentScreen):
                 screen.changed(changes)
-        if changes is None:
-            self._read_status()
 
     def _tell(self, changes: list[Document] | None) -> None:
         self.post_message(Changed(changes))

@@ -8,6 +8,7 @@ from textual.containers import Horizontal
 from textual.content import Content
 from textual.widgets import Static
 
+from sre_agent.tui.listing import age
 from sre_agent.tui.source import Document
 
 
@@ -61,11 +62,21 @@ def _whose(presence: Presence) -> Content:
     if status is None:
         return Content.assemble(Content.styled("sre-agent", "bold"), f"  {presence.place}")
     mode = Content.styled(status["mode"], "bold $text-warning" if status["mode"] == "auto" else "")
-    said = [Content(status["cluster"]), mode, Content(f"planner {status['planner']}")]
+    cluster = "cluster unknown" if status["cluster"] == "unknown" else status["cluster"]
+    said = [Content(cluster), mode]
     held = [brake["name"] for brake in status["brakes"] if brake["on"]]
     if held:
         said.append(Content.styled(f"HELD BY {', '.join(held)}", "bold $text-error"))
+    said += [Content(_last_alert(status)), Content(f"planner {status['planner']}")]
     return Content.assemble(Content.styled("sre-agent", "bold"), "  ", Content(" · ").join(said))
+
+
+def _last_alert(status: Document) -> str:
+    """Whether alerts arrive at all: how long before the status was read the last one came."""
+    if status["last_alert_at"] is None:
+        return "no alert yet"
+    last, read = (datetime.fromisoformat(status[key]) for key in ("last_alert_at", "at"))
+    return f"last alert {age(last, read)} ago"
 
 
 def _alive(presence: Presence) -> Content:

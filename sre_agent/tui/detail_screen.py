@@ -1,6 +1,7 @@
 """One incident: the answer first, then the analysis, the past, the timeline, the runbook; and what a person may do."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import ClassVar
 
 from textual import work
@@ -10,21 +11,26 @@ from textual.content import Content
 from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Footer, Markdown, Static, TabbedContent, TabPane, Tabs
+from textual.worker import Worker
 
 from sre_agent.errors import SreAgentError, Unreachable
-from sre_agent.sentences import commands, moment
+from sre_agent.sentences import commands
 from sre_agent.tui.answer import AnswerPage
 from sre_agent.tui.bars import AwayBar, StatusBar
 from sre_agent.tui.columns import SEVERITY_COLOURS
-from sre_agent.tui.dialogs import Confirm, Reading
+from sre_agent.tui.dialogs import Confirm, Reading, copy
 from sre_agent.tui.incident_screen import IncidentScreen
-from sre_agent.tui.listing import where
-from sre_agent.tui.messages import Failed
-from sre_agent.tui.panes import Analysis, Past, RunbookPage, Timeline
+from sre_agent.tui.listing import one_line, where
+from sre_agent.tui.messages import Done, Failed
+from sre_agent.tui.panes import Analysis, RunbookPage, Timeline
+from sre_agent.tui.past import Past
 from sre_agent.tui.source import Document, Source
 
 TABS = ("answer", "analysis", "past", "timeline", "runbook")
 PAGES: tuple[type[Widget], ...] = (AnswerPage, Analysis, Past, Timeline, RunbookPage)
+
+ACTING = "act"
+"""The group of workers that do what a person asked for."""
 
 Decide = Callable[[int, str | None], Awaitable[Document]]
 
@@ -62,14 +68,6 @@ class DetailScreen(IncidentScreen):
             self.runbook = runbook
             self.why = why
 
-    class Done(Message):
-        """What a person asked for is done, or `error` says why not."""
-
-        def __init__(self, said: str, error: SreAgentError | None = None) -> None:
-            super().__init__()
-            self.said = said
-            self.error = error
-
     def __init__(self, source: Source, incident_id: int) -> None:
         super().__init__()
         self._source = source
@@ -77,7 +75,8 @@ class DetailScreen(IncidentScreen):
         self._document: Document | None = None
         self._runbook: DetailScreen.RunbookRead | None = None
         self._stale: set[str] = set()
-        self._busy = False
+        self._acting: Worker[None] | None = None
+        self._reason = ""
 
     def compose(self) -> ComposeResult:
         yield StatusBar()
@@ -99,6 +98,12 @@ class DetailScreen(IncidentScreen):
         if changes is None or any(change["id"] == self._incident_id for change in changes):
             self._read()
 
+    def on_failed(self, event: Failed) -> None:
+        """Where there is nothing to show, why stands in its place; everything else the app says."""
+        if self._document is None and not isinstance(event.error, Unreachable):
+            event.stop()
+            self.query_one("#title", Static).update(Content.styled(f"{self._incident_id} {event.error}", "$text-error"))
+
     async def on_detail_screen_detail_read(self, event: DetailRead) -> None:
         first, self._document = self._document is None, event.document
         self._stale = set(TABS)
@@ -116,25 +121,21 @@ class DetailScreen(IncidentScreen):
         await self._show_active()
         self._page().focus()
 
-    def on_detail_screen_done(self, event: Done) -> None:
-        self._busy = False
+    def on_done(self, event: Done) -> None:
+        """Something else may be begun; the app says what came of it."""
+        self._acting = None
         self._tell_title()
         if event.error is None:
-            self.notify(event.said, markup=False)
+            self._reason = ""
             self._read()
-            return
-        self.notify(f"{event.said}: {event.error}", severity="error", markup=False, timeout=10)
-        if isinstance(event.error, Unreachable):
-            self.post_message(Failed(event.error))
 
     def on_timeline_event_wanted(self, event: Timeline.EventWanted) -> None:
-        self.app.push_screen(Reading(event.title, event.text))
+        self.app.push_screen(Reading(event.title, event.text, copied=event.json))
 
     def on_markdown_link_clicked(self, event: Markdown.LinkClicked) -> None:
         """Where a link leads is said; it is never followed by itself."""
         event.stop()
-        self.app.copy_to_clipboard(event.href)
-        self.notify(f"copied: {event.href}", markup=False)
+        copy(self, event.href, event.href)
 
     def action_tab(self, name: str) -> None:
         self.query_one(TabbedContent).active = name
@@ -151,37 +152,52 @@ class DetailScreen(IncidentScreen):
         if not said:
             self.notify("there is no command to copy", severity="warning")
             return
-        self.app.copy_to_clipboard("\n".join(said))
-        self.notify(f"copied: {said[0]}" + (f" and {len(said) - 1} more" if len(said) > 1 else ""), markup=False)
+        copy(self, "\n".join(said), said[0] + (f" and {len(said) - 1} more" if len(said) > 1 else ""))
 
     def action_regenerate(self) -> None:
-        if self._begun():
-            self._regenerate()
+        self._begin(self._regenerate)
 
     def action_suppress(self) -> None:
         meaning = "Mutes it: no run starts until it is resolved."
-        self.app.push_screen(Confirm(f"Suppress incident {self._incident_id}?", meaning), self._suppress_if)
+        self._ask("Suppress", meaning, "suppressed", self._source.suppress)
 
     def action_resolve(self) -> None:
         meaning = "Ends it. The firing that is under way does not open it again; a later one opens a new incident."
-        self.app.push_screen(Confirm(f"Resolve incident {self._incident_id}?", meaning), self._resolve_if)
+        self._ask("Resolve", meaning, "resolved", self._source.resolve)
 
-    def _suppress_if(self, reason: str | None) -> None:
-        if reason is not None and self._begun():
-            self._decide("suppressed", self._source.suppress, reason)
+    def _ask(self, verb: str, meaning: str, done: str, decide: Decide) -> None:
+        """Asks, where there is something to decide, and does what is confirmed."""
+        if self._document is None:
+            return
+        incident = self._document["incident"]
+        if incident["status"] in {done, "resolved"}:
+            self.notify(f"Incident {self._incident_id} is {incident['status']} already.", severity="warning")
+            return
 
-    def _resolve_if(self, reason: str | None) -> None:
-        if reason is not None and self._begun():
-            self._decide("resolved", self._source.resolve, reason)
+        def decided(reason: str | None) -> None:
+            if reason is not None:
+                self._reason = reason
+                self._begin(partial(self._decide, done, decide, reason))
 
-    def _begun(self) -> bool:
-        """Whether nothing else is under way; from now on something is."""
+        about = f"{_name(incident)}  {one_line(where(incident))}"
+        title = f"{verb} incident {self._incident_id}?"
+        self.app.push_screen(Confirm(title, about, meaning, reason=self._reason), decided)
+
+    @property
+    def _busy(self) -> bool:
+        return self._acting is not None and not self._acting.is_finished
+
+    def _begin(self, act: Callable[[], Coroutine[None, None, None]]) -> None:
+        """Begins it as the app's work, which goes on where the reader leaves; one thing at a time."""
         if self._busy:
             self.notify("what you asked for before is still under way", severity="warning")
-            return False
-        self._busy = True
+            return
+        self._acting = self.app.run_worker(act, name="what you asked for", group=ACTING, exit_on_error=False)
         self._tell_title()
-        return True
+
+    def _tell(self, done: Done) -> None:
+        """Tells this screen, which the app hears too; the app alone where the reader has left."""
+        (self if self.is_attached else self.app).post_message(done)
 
     @work(exclusive=True, group="detail", exit_on_error=False)
     async def _read(self) -> None:
@@ -197,24 +213,22 @@ class DetailScreen(IncidentScreen):
         except SreAgentError as error:
             self.post_message(self.RunbookRead(None, str(error)))
 
-    @work(group="act", exit_on_error=False)
     async def _regenerate(self) -> None:
         try:
             await self._source.regenerate(self._incident_id)
         except SreAgentError as error:
-            self.post_message(self.Done("The analysis was not written anew, the old one stays", error))
+            self._tell(Done(f"The analysis of incident {self._incident_id} is not written anew, the old stays", error))
         else:
-            self.post_message(self.Done("The analysis is written anew; the old ones are kept."))
+            self._tell(Done(f"The analysis of incident {self._incident_id} is written anew; the old ones are kept."))
 
-    @work(group="act", exit_on_error=False)
     async def _decide(self, done: str, decide: Decide, reason: str) -> None:
         try:
             decision = await decide(self._incident_id, reason or None)
         except SreAgentError as error:
-            self.post_message(self.Done(f"Incident {self._incident_id} is not {done}", error))
+            self._tell(Done(f"Incident {self._incident_id} is not {done}", error))
         else:
             is_or_was = "is" if decision["changed"] else "was already"
-            self.post_message(self.Done(f"Incident {self._incident_id} {is_or_was} {done}."))
+            self._tell(Done(f"Incident {self._incident_id} {is_or_was} {done}."))
 
     async def _show_active(self) -> None:
         """Lays out the tab that is seen, where its document changed since it was seen last."""
@@ -226,9 +240,9 @@ class DetailScreen(IncidentScreen):
             case AnswerPage() as page:
                 page.show(document)
             case Analysis() as page:
-                await page.show(document["analysis_markdown"], about=_about(document))
+                await page.show(document)
             case Past() as page:
-                page.show(document["past_incidents"])
+                page.show(document)
             case Timeline() as page:
                 page.show(document["events"])
             case RunbookPage() as page:
@@ -246,24 +260,18 @@ class DetailScreen(IncidentScreen):
         incident = self._document["incident"]
         severity = incident["severity"] or "no severity"
         said = Content.assemble(
-            Content.styled(f"{incident['id']} {incident['alertname'] or 'alert without a name'}", "bold"),
+            Content.styled(f"{incident['id']} {_name(incident)}", "bold"),
             f"  {incident['status']} · ",
             Content.styled(severity, SEVERITY_COLOURS.get(severity, "")),
             " · replay" if incident["origin"] == "replay" else "",
-            f"  {where(incident)}",
+            f"  {one_line(where(incident))}",
             Content.styled("  … working", "bold $text-accent") if self._busy else "",
         )
         self.query_one("#title", Static).update(said)
 
 
-def _about(document: Document) -> str:
-    """When the newest analysis was written, and how many are kept."""
-    written = [event for event in document["events"] if event["event_type"] == "analysis"]
-    if not written:
-        return "R writes one."
-    anew = "written again" if written[-1]["payload"].get("regenerated") else "written"
-    kept = f", {len(written)} are kept" if len(written) > 1 else ""
-    return f"{anew} {moment(written[-1]['ts'])}, event {written[-1]['id']}{kept}. R writes it anew."
+def _name(incident: Document) -> str:
+    return one_line(incident["alertname"] or "alert without a name")
 
 
 def _no_runbook(document: Document) -> str:

@@ -29,7 +29,7 @@ HELP = (
             ("g G", "to the beginning, to the end"),
             ("space pgup", "a page down, a page up"),
             ("enter", "open what is selected"),
-            ("q esc", "back; in the list q ends"),
+            ("q esc", "back; in the list q ends, everywhere ctrl+q"),
             ("ctrl+p", "all commands, themes too"),
             ("?", "this help"),
         ),
@@ -70,4 +70,4 @@ class Page(VerticalScroll):
 class Choice(OptionList):
     """A list of which one may be opened."""
 
-    BINDINGS: ClassVar[list[BindingType]] = CHOOSING
+    BINDINGS: ClassVar[list[BindingType]] = [*CHOOSING, Binding("enter", "select", "Open")]

@@ -32,13 +32,18 @@ STATUSES = (None, *IncidentStatus)
 SEVERITIES = (None, "critical", "warning", "info")
 ORIGINS = (Origin.LIVE, Origin.REPLAY)
 
-EMPTY = (
-    "No live incident is stored yet.\n\n"
-    "Let Alertmanager post to  /alertmanager  of `sre-agent serve`,\n"
-    "or play a recorded alert:  sre-agent replay examples/oom-killed\n\n"
-    "o shows replays."
-)
-EMPTY_REPLAYS = "No replay is stored yet.\n\nPlay one:  sre-agent replay examples/oom-killed\n\no shows live incidents."
+EMPTY = {
+    IncidentFilters(origin=Origin.LIVE): (
+        "No live incident is stored yet.\n\n"
+        "Let Alertmanager post to  /alertmanager  of `sre-agent serve`,\n"
+        "or play a recorded alert:  sre-agent replay examples/oom-killed\n\n"
+        "o shows replays."
+    ),
+    IncidentFilters(origin=Origin.REPLAY): (
+        "No replay is stored yet.\n\nPlay one:  sre-agent replay examples/oom-killed\n\no shows live incidents."
+    ),
+}
+"""What stands where nothing is narrowed and nothing is there."""
 NONE_FITS = "No incident fits.\n\nesc clears search and filters."
 
 
@@ -48,11 +53,12 @@ Value = TypeVar("Value")
 class ListScreen(IncidentScreen):
     """Reads a page at a time, and what changed on top of it."""
 
+    AUTO_FOCUS = "IncidentTable"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "search", "Search"),
         Binding("s", "cycle('status')", "Status"),
         Binding("v", "cycle('severity')", "Severity"),
-        Binding("o", "cycle('origin')", "Live/replay"),
+        Binding("o", "cycle('origin')", "Replays"),
         Binding("escape", "clear", "Clear", show=False),
         Binding("question_mark", "app.help", "Help"),
         Binding("q", "app.quit", "Quit"),
@@ -165,10 +171,13 @@ class ListScreen(IncidentScreen):
                 self._ask(replace(self._filters, origin=_after(ORIGINS, self._filters.origin)))
 
     def _search(self, text: str) -> None:
+        """Asks for what stands in the field; for nothing where that cannot be searched for, which is said."""
         try:
-            self._ask(replace(self._filters, text=text or None))
+            filters = replace(self._filters, text=text or None)
         except BadInput as error:
             self.post_message(Failed(error))
+            filters = replace(self._filters, text=None)
+        self._ask(filters)
 
     def _ask(self, filters: IncidentFilters) -> None:
         if filters != self._filters:
@@ -206,25 +215,21 @@ class ListScreen(IncidentScreen):
         table.show(self._listing, from_the_top=from_the_top)
         nothing = not self._listing.rows
         empty.display = nothing
-        table.set_class(
-            nothing, "-empty"
-        )  # hidden it would lose the focus, and the next key would be text for the search
+        # Hidden it would lose the focus, and the next key would be text for the search.
+        table.set_class(nothing, "-empty")
         if nothing:
-            unasked = self._filters == IncidentFilters(origin=self._filters.origin)
-            empty.update(
-                Content((EMPTY if self._filters.origin is Origin.LIVE else EMPTY_REPLAYS) if unasked else NONE_FITS)
-            )
+            empty.update(Content(EMPTY.get(self._filters, NONE_FITS)))
         self._tell_filters()
 
     def _tell_filters(self) -> None:
         """The filters as words that the mouse may press, and how many incidents are read."""
         asked = self._filters
-        count = f"{len(self._listing.rows)}{'+' if self._listing.next_cursor else ''}"
+        count, more = len(self._listing.rows), "+" if self._listing.next_cursor else ""
         said = (
             f"[@click=screen.cycle('origin')]{'live' if asked.origin is Origin.LIVE else 'replays'}[/]",
             f"[@click=screen.cycle('status')]{_or_any(asked.status, 'status')}[/]",
             f"[@click=screen.cycle('severity')]{_or_any(asked.severity, 'severity')}[/]",
-            f"{count} read",
+            f"{count}{more} incident{'' if count == 1 else 's'}",
         )
         self.query_one("#filters", Static).update(Content.from_markup(" · ".join(said)))
 
@@ -238,12 +243,12 @@ def _after(values: Sequence[Value], value: Value) -> Value:
 
 
 def _peek(row: Row | None) -> Content:
-    """The selected incident in full: what the columns may have cut."""
+    """The selected incident in full: what the columns may have cut, and the time of its last update."""
     if row is None:
         return Content("")
+    said = [row.where, f"{row.updated_at:%m-%d %H:%M} UTC", row.runbook]
     first = Content.assemble(
-        Content.styled(f"{row.id} {row.alertname}", "bold"),
-        f"  {row.where}  {row.severity}, {row.status}, {row.runbook}",
+        Content.styled(f"{row.id} {row.alertname}", "bold"), *(f"  {words}" for words in said if words)
     )
     done = Content.styled(f"{row.mark} {row.done}", MARK_COLOURS[row.colour])
     return Content("\n").join([first, done])

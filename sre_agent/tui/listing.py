@@ -7,10 +7,9 @@ read would give, as far as they were read.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Self
+from typing import Self
 
-from sre_agent.sentences import mark_of
-from sre_agent.tui.source import Document
+from sre_agent.sentences import NOTHING_DONE, Document, mark_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,7 +18,6 @@ class Row:
 
     id: int
     updated_at: datetime
-    origin: str
     status: str
     severity: str
     alertname: str
@@ -32,17 +30,18 @@ class Row:
     @classmethod
     def of(cls, incident: Document) -> Self:
         mark, done, colour = mark_of(incident)
+        if (mark, done, colour) == NOTHING_DONE:  # the summary says why
+            done = incident["summary"].removeprefix(f"{incident['runbook_id']}: ") or done
         return cls(
             id=incident["id"],
             updated_at=datetime.fromisoformat(incident["updated_at"]),
-            origin=incident["origin"],
             status=incident["status"],
             severity=incident["severity"] or "none",
-            alertname=incident["alertname"] or "alert without a name",
-            where=where(incident),
+            alertname=one_line(incident["alertname"] or "alert without a name"),
+            where=one_line(where(incident)),
             runbook=incident["runbook_id"] or "none",
             mark=mark,
-            done=done,
+            done=one_line(done),
             colour=colour,
         )
 
@@ -58,6 +57,11 @@ def where(entry: Document) -> str:
     if name:
         return f"{entry['namespace']}/{name}" if entry["namespace"] else str(name)
     return entry["node"] or entry["namespace"] or ""
+
+
+def one_line(text: str) -> str:
+    """The text on one line: a label may hold newlines and tabs, which would push the rest of a row out of sight."""
+    return " ".join(text.split())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,5 +124,5 @@ def _rounded(seconds: int) -> str:
     for most, unit, letter in _UNITS:
         if seconds < most:
             return f"{seconds // unit}{letter}"
-    days: Any = seconds // 86400
+    days = seconds // 86400
     return f"{days}d" if days < 1000 else f"{days // 365}y"

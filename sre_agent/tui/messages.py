@@ -39,6 +39,15 @@ class Failed(Message):
         self.error = error
 
 
+class Done(Message):
+    """What a person asked for is done, or `error` says why not."""
+
+    def __init__(self, said: str, error: SreAgentError | None = None) -> None:
+        super().__init__()
+        self.said = said
+        self.error = error
+
+
 class IncidentWanted(Message):
     """Somebody wants to see an incident."""
 

@@ -1,4 +1,4 @@
-"""The other tabs: the analysis, similar incidents, the timeline with what is behind each event, the runbook."""
+"""The tabs of long texts: the analysis, the timeline with what is behind each event, the runbook."""
 
 import json
 import textwrap
@@ -13,19 +13,16 @@ from textual.widgets import Markdown, Static
 from textual.widgets.option_list import Option
 
 from sre_agent.asked import short_lines, traces_of
-from sre_agent.sentences import last_state, mark_of, moment, what_happened
+from sre_agent.sentences import last_state, moment, what_happened
 from sre_agent.tui.answer import SKIPPED, STEP_MARKS
-from sre_agent.tui.columns import MARK_COLOURS
 from sre_agent.tui.keys import Choice, Page
-from sre_agent.tui.listing import where
-from sre_agent.tui.messages import IncidentWanted
 from sre_agent.tui.source import Document
 
 PART = 6_000
 """Characters of an analysis that are laid out at once; what follows is laid out when the reader gets there."""
-TYPE = 16
-"""Cells of the longest event type."""
-ONE_LINE = 44
+TYPE = 10
+"""Cells of the longest event type but `webhook_received`, whose words are long enough for a line of their own."""
+ONE_LINE = 42
 MOST_JSON = 30_000
 """Characters of one event; `show --json` has the whole."""
 
@@ -42,9 +39,10 @@ class Analysis(Page):
         self._shown: str | None = None
         self._laying_out = False
 
-    async def show(self, markdown: str | None, *, about: str) -> None:
-        """Shows an analysis from its beginning; one that is shown already stays where it is."""
-        self.query_one("#about-analysis", Static).update(Content(about))
+    async def show(self, document: Document) -> None:
+        """Shows the newest from its beginning; one that is shown already stays where it is."""
+        self.query_one("#about-analysis", Static).update(Content(_about(document)))
+        markdown = document["analysis_markdown"]
         if markdown == self._shown:
             return
         self._shown = markdown
@@ -64,34 +62,20 @@ class Analysis(Page):
         self._laying_out = False
 
 
-class Past(Choice):
-    """Similar incidents, newest first; enter opens one."""
-
-    def show(self, past: list[Document]) -> None:
-        """Shows them; the cursor stays on its incident."""
-        kept = self.highlighted_option.id if self.highlighted_option else None
-        options = [Option(_past(entry), id=str(entry["id"])) for entry in past]
-        self.set_options(options or [Option("No similar incident is stored.", disabled=True)])
-        if past:
-            ids = [option.id for option in options]
-            self.highlighted = ids.index(kept) if kept in ids else 0
-
-    def on_option_list_option_selected(self, event: Choice.OptionSelected) -> None:
-        event.stop()
-        if event.option_id is not None:
-            self.post_message(IncidentWanted(int(event.option_id)))
-
-
 class Timeline(Horizontal):
-    """The events in words, oldest first; beside it, where there is room, what is behind the selected one."""
+    """The events in words, oldest first, with the numbers that an analysis cites.
+
+    Beside them, where there is room, what is behind the selected one.
+    """
 
     class EventWanted(Message):
         """Somebody wants to see all of an event."""
 
-        def __init__(self, title: str, text: Content) -> None:
+        def __init__(self, title: str, text: Content, json: str) -> None:
             super().__init__()
             self.title = title
             self.text = text
+            self.json = json
 
     def compose(self) -> ComposeResult:
         yield Choice(id="events")
@@ -123,7 +107,8 @@ class Timeline(Horizontal):
     def on_option_list_option_selected(self, event: Choice.OptionSelected) -> None:
         event.stop()
         chosen = self._events[event.option_index]
-        self.post_message(self.EventWanted(f"event {chosen['id']} {chosen['event_type']}", _behind(chosen)))
+        title = f"event {chosen['id']} {chosen['event_type']}"
+        self.post_message(self.EventWanted(title, _behind(chosen), _json(chosen)))
 
     def _tell_behind(self) -> None:
         """What is seen is laid out, and nothing else."""
@@ -147,6 +132,20 @@ class RunbookPage(Page):
         await self.query_one(Markdown).update(textwrap.dedent(runbook["prose"]) if runbook else "")
 
 
+def _about(document: Document) -> str:
+    """When and by whom the newest analysis was written, and how many are kept."""
+    written = [event for event in document["events"] if event["event_type"] == "analysis"]
+    if not written:
+        return "R writes one."
+    newest = written[-1]["payload"]
+    by_model = [title for title, by in (newest.get("sections") or {}).items() if by != "composed"]
+    by = f"{newest.get('model')} and checked: {', '.join(by_model)}" if by_model else "code from facts"
+    why = f" ({newest['why']})" if newest.get("why") else ""
+    kept = f"; {len(written)} are kept" if len(written) > 1 else ""
+    anew = "written again" if newest.get("regenerated") else "written"
+    return f"event {written[-1]['id']}, {anew} {moment(written[-1]['ts'])} by {by}{why}{kept}"
+
+
 def _parts(markdown: str) -> Iterator[str]:
     """Cut at empty lines outside of code, so that each part is Markdown of its own."""
     held: list[str] = []
@@ -161,43 +160,38 @@ def _parts(markdown: str) -> Iterator[str]:
     yield "".join(held)
 
 
-def _past(entry: Document) -> Content:
-    mark, done, colour = mark_of(entry)
-    first = Content.assemble(
-        Content.styled(mark, f"bold {MARK_COLOURS[colour]}"),
-        f" {moment(entry['created_at'])[:16]}  {entry['id']:>4}  ",
-        Content.styled(entry["alertname"], "bold"),
-        f"  {entry['status']}",
-    )
-    place = where(entry)
-    second = Content.assemble(f"  {place}: " if place else "  ", Content.styled(done, MARK_COLOURS[colour]))
-    return Content("\n").join([first, second])
-
-
 def _event(event: Document) -> Content:
     """One line where the words are few, else two or more."""
     said = what_happened(event)
-    gap = "  " if len(said) <= ONE_LINE else "\n  "
+    gap = "  " if len(said) <= ONE_LINE else "\n      "
     first = Content.assemble(
-        Content.styled(moment(event["ts"])[5:19], "$foreground-muted"),
+        Content.styled(f"{event['id']:>4}  {moment(event['ts'])[5:19]}", "$foreground-muted"),
         "  ",
         Content.styled(f"{event['event_type']:<{TYPE}}" if gap == "  " else event["event_type"], "bold"),
         f"{gap}{said}",
     )
     if not traces_of(event["payload"]):
         return first
-    return Content("\n").join([first, Content.styled("  a language model was asked: enter shows it", "$text-accent")])
+    return Content("\n").join(
+        [first, Content.styled("      a language model was asked: enter shows it", "$text-accent")]
+    )
 
 
 def _behind(event: Document) -> Content:
-    """The event as JSON, below what a model was asked and answered where one was."""
-    asked = traces_of(event["payload"])
+    """The event as JSON, below what a model was asked and answered, and below an analysis as it reads."""
+    asked, written = traces_of(event["payload"]), event["payload"].get("analysis_markdown")
     lines = [Content.styled(line, "$text-accent") for trace in asked for line in short_lines(trace)]
-    text = json.dumps(event, indent=2, ensure_ascii=False)
+    if written:
+        lines.append(Content(str(written)[:MOST_JSON]))
+    text = _json(event)
     if len(text) > MOST_JSON:
         left = len(text) - MOST_JSON
         text = f"{text[:MOST_JSON]}\n… {left} characters more: sre-agent show {event['incident_id']} --json"
     return Content("\n").join([*lines, *([Content("")] if lines else []), Content(text)])
+
+
+def _json(event: Document) -> str:
+    return json.dumps(event, indent=2, ensure_ascii=False)
 
 
 def _walked(runbook: Document | None, walked: dict[str, Document], why: str) -> Content:

@@ -6,6 +6,7 @@ what a server says reaches the screen without terminal escapes.
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Self
@@ -121,7 +122,7 @@ class ServerSource:
                     raise await self._refusal(response)
                 yield response
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            said = redact_text(str(error)) or type(error).__name__
+            said = redact_text(_why(error))
             raise Unreachable(f"cannot reach {self._url}: {said}. Check --url and that the server runs") from error
 
     async def _refusal(self, response: aiohttp.ClientResponse) -> BadInput | Unreachable:
@@ -134,6 +135,13 @@ class ServerSource:
         if response.status in _AWAY:
             return Unreachable(f"{self._url}: {said}")
         return BadInput(said)
+
+
+def _why(error: Exception) -> str:
+    """Why nothing came, in the system's words where it has some."""
+    if isinstance(error, aiohttp.ClientConnectorError) and error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return str(error) or type(error).__name__
 
 
 def _document(text: str) -> Document:

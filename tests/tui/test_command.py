@@ -1,12 +1,17 @@
 """`sre-agent tui` from the shell: what it refuses before it draws, and how it starts and ends in a terminal."""
 
+import asyncio
+import json
 import re
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
+import psycopg
 import pytest
 
 from sre_agent.cli.main import run
@@ -14,8 +19,10 @@ from sre_agent.cli.tui import _token
 from sre_agent.errors import BadInput
 from sre_agent.settings import load
 from sre_agent.tui.app import theme_named
+from sre_agent.tui.server import ANSWER_SECONDS
 from tests.tui.browsing import LARGE, SMALL
 from tests.tui.terminal import Terminal
+from tests.web.servers import served
 
 KEY_SECONDS = 0.05
 MEGABYTES = 120
@@ -25,7 +32,14 @@ ROUNDS = 8
 
 def test_without_a_terminal_it_says_what_to_use_instead(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["tui"]) == 2
-    assert "needs a terminal; `sre-agent incidents` and `show` do not" in capsys.readouterr().err
+    assert "needs a terminal that can draw; `sre-agent incidents` and `show` do not" in capsys.readouterr().err
+
+
+def test_a_terminal_that_cannot_draw_is_refused_before_anything_is_drawn() -> None:
+    with Terminal(size=SMALL, TERM="dumb") as terminal:
+        assert terminal.ended() == 2
+    assert "\x1b" not in terminal.drawn
+    assert "needs a terminal that can draw" in " ".join(terminal.drawn.split())
 
 
 def test_help_does_not_load_what_draws() -> None:
@@ -79,6 +93,25 @@ def test_a_database_that_is_away_at_the_start_is_said_as_by_every_command() -> N
     assert "cannot reach PostgreSQL" in " ".join(terminal.drawn.split())
 
 
+async def test_a_server_that_lets_nobody_in_is_said_before_the_screen_is_taken(database: str) -> None:
+    async with served(database, {"SRE_AGENT_API_TOKEN": "operators-token"}, loopback=False) as server:
+        with Terminal("--url", server.url, size=SMALL, SRE_AGENT_API_TOKEN="another-token") as terminal:
+            assert await asyncio.to_thread(terminal.ended) == 2
+    drawn = " ".join(terminal.drawn.split())
+    assert "give the API token by --token-file or SRE_AGENT_API_TOKEN" in drawn
+    assert "\x1b[?1049h" not in terminal.drawn
+    assert "another-token" not in drawn
+
+
+def test_a_server_that_does_not_answer_is_not_waited_for() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        began = time.monotonic()
+        with Terminal("--url", url, size=SMALL) as terminal:
+            terminal.until("connecting")
+    assert time.monotonic() - began < ANSWER_SECONDS
+
+
 def test_it_opens_an_incident_copies_to_the_terminals_clipboard_and_leaves_the_screen_as_it_was(
     played_database: str,
 ) -> None:
@@ -90,6 +123,43 @@ def test_it_opens_an_incident_copies_to_the_terminals_clipboard_and_leaves_the_s
             terminal.press("q")
         assert terminal.ended() == 0
     assert "\x1b[?1049l" in terminal.drawn
+
+
+HOSTILE = "\x1b]0;title\x07\x1b]52;c;QUFBQQ==\x07\x9b2J\x1b[2J\x1bPq\x1b\\\x1b[?1049l\r\b\u202ehostile"
+"""Sets the title and the clipboard, clears the screen, draws a picture, leaves the screen, turns the line around."""
+
+
+def test_nothing_that_a_cluster_or_a_model_says_reaches_the_terminal_raw(played_database: str) -> None:
+    with psycopg.connect(played_database, autocommit=True) as connection:
+        connection.execute(
+            "update incidents set alertname = %(text)s, pod = %(text)s, node = %(text)s, summary = %(text)s,"
+            " action_recommended = %(text)s where id = 2",
+            {"text": HOSTILE},
+        )
+        analysis = {"analysis_markdown": f"## {HOSTILE}\n\n[{HOSTILE}](http://x/)", "runbook_id": HOSTILE}
+        for kind, payload in (
+            ("analysis", {**analysis, "regenerated": True, "model": HOSTILE, "sections": {HOSTILE: HOSTILE}}),
+            ("error", {"where": HOSTILE, "error": HOSTILE}),
+            ("escalated", {"reason": HOSTILE, HOSTILE: HOSTILE}),
+        ):
+            connection.execute(
+                "insert into incident_events (incident_id, ts, event_type, payload) values (2, now(), %s, %s)",
+                (kind, json.dumps(payload)),
+            )
+    with Terminal("--id", "2", size=LARGE, DATABASE_URL=played_database) as terminal:
+        terminal.until("hostile")
+        for key in ("2", "3", "4", "G", "\r", "y", "q", "5", "S", "\r", "q", "o"):
+            terminal.press(key)
+        while terminal.process.poll() is None:
+            terminal.press("q")
+        terminal.ended()
+    drawn = terminal.drawn
+    assert "\x1b]0;" not in drawn
+    assert "]52;c;QUFBQQ==" not in drawn
+    assert "\x1bPq" not in drawn
+    assert not set(drawn) & set("\x9b\b\u202e")
+    assert drawn.count("\x1b[?1049l") == 1
+    assert "2J" not in drawn
 
 
 def test_it_ends_with_its_terminal(played_database: str) -> None:
@@ -105,7 +175,7 @@ def test_a_key_is_answered_at_once_at_ten_thousand_incidents_and_memory_stays_sm
 ) -> None:
     with Terminal(size=LARGE, DATABASE_URL=filled) as terminal:
         terminal.until("● live")
-        terminal.type_until("G", "10000 read")
+        terminal.type_until("G", "10000 incidents")
         terminal.press("g")
         rounds = []
         for _ in range(ROUNDS):

@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import pytest
-from textual.widgets import Markdown
+from textual.widgets import Input, Markdown
 
 from sre_agent.analysis import regenerate
 from sre_agent.errors import BadInput
@@ -15,10 +15,11 @@ from sre_agent.tui.answer import AnswerPage
 from sre_agent.tui.database import DatabaseSource
 from sre_agent.tui.detail_screen import DetailScreen
 from sre_agent.tui.dialogs import Confirm, Reading
-from sre_agent.tui.keys import Choice
+from sre_agent.tui.keys import Choice, Page
 from sre_agent.tui.panes import MOST_JSON, Analysis
+from sre_agent.tui.past import Past
 from tests.store.store_builders import NOW, execute
-from tests.tui.browsing import LARGE, Browser, browsing, opened, said, seen, text, told, until
+from tests.tui.browsing import LARGE, Browser, browsing, fill, opened, said, seen, text, told, until
 
 ACTED, RECOMMENDED, REFUSED = 1, 2, 3
 KUBECTL = "kubectl -n shop set resources deployment/checkout -c app --limits=memory=256Mi"
@@ -37,7 +38,7 @@ async def test_the_answer_comes_first(played_source: DatabaseSource) -> None:
         await answered(pilot)
         assert said(pilot, "#sentence").startswith("✓ The agent did patch_memory_limit:payments/")
         assert "a recording cannot heal" in section(pilot, "helped")
-        assert section(pilot, "before").startswith("No similar incident")
+        assert section(pilot, "before") == "First time: no similar incident is stored."
         assert "- 256Mi" in section(pilot, "change")
         assert "+ 512Mi" in section(pilot, "change")
 
@@ -60,6 +61,8 @@ async def test_a_refusal_says_who_refused_and_what_a_person_could_type(played_so
         assert "allowed by: a person acting by hand" in section(pilot, "why-not")
         assert "kubectl -n kube-system" in section(pilot, "command")
         assert not pilot.app.screen.query_one("#section-change").display
+        assert section(pilot, "steps").startswith("✗ increase_memory_limit refused\n  container coredns was OOMKilled")
+        assert section(pilot, "before").startswith("First time here. Elsewhere once, last 2026-03-17: → patch_memory")
 
 
 async def test_numbers_and_arrows_lead_through_the_tabs(played_source: DatabaseSource) -> None:
@@ -93,14 +96,63 @@ async def test_a_similar_incident_opens_and_q_leads_back(played_source: Database
         await until(pilot, lambda: not isinstance(pilot.app.screen, DetailScreen))
 
 
+async def test_incidents_on_the_same_object_come_first_in_the_past(database: str) -> None:
+    fill(database, 30)
+    execute(database, "update incidents set pod = 'app-1' where id = 20")
+    async with opened(database) as source, browsing(source, incident_id=1) as pilot:
+        await answered(pilot)
+        assert section(pilot, "before").startswith("Here once before, last 2026-11-23: ✓ patch_memory_limit:")
+        await pilot.press("3")
+        past = pilot.app.screen.query_one(Past)
+        await until(pilot, lambda: past.option_count == 29)
+        assert [past.get_option_at_index(index).id for index in range(3)] == ["20", "2", "3"]
+        await seen(pilot, "KubePodOOMKilled open the same")
+
+
+async def test_another_size_of_the_terminal_keeps_the_place(played_source: DatabaseSource) -> None:
+    async with browsing(played_source, incident_id=ACTED) as pilot:
+        await answered(pilot)
+        await pilot.press("4", "j", "j")
+        events = pilot.app.screen.query_one("#events", Choice)
+        await until(pilot, lambda: events.highlighted == 2)
+        await pilot.resize_terminal(*LARGE)
+        await seen(pilot, '"step": "check_imagepullbackoff"')
+        await pilot.resize_terminal(60, 20)
+        await until(pilot, lambda: '"step"' not in text(pilot))
+        assert events.highlighted == 2
+        await seen(pilot, "check_imagepullbackoff done")
+
+
 async def test_behind_each_event_of_the_timeline_is_its_json(played_source: DatabaseSource) -> None:
     document = await played_source.detail(ACTED)
     async with browsing(played_source, incident_id=ACTED, size=LARGE) as pilot:
         await answered(pilot)
         await pilot.press("4")
         await seen(pilot, "about to send")
+        await seen(pilot, f"{document['events'][1]['id']} 04-02 03:14:36 step")
         await pilot.press("j")
         await until(pilot, lambda: json.loads(said(pilot, "#raw")) == document["events"][1])
+
+
+async def test_an_older_analysis_is_read_in_the_timeline(played_source: DatabaseSource) -> None:
+    async with browsing(played_source, incident_id=ACTED, size=LARGE) as pilot:
+        await answered(pilot)
+        await pilot.press("4", "G")
+        await until(pilot, lambda: said(pilot, "#raw").startswith("## Summary\n\n`KubePod"))
+        assert '"event_type": "analysis"' in said(pilot, "#raw")
+
+
+async def test_what_speaks_against_several_steps_stands_once(played_database: str) -> None:
+    judgement = {"rule": "target", "verdict": "refuse", "reason": "no cluster", "allowed_by": "a cluster"}
+    judgement |= {"retry_at": None, "by_hand": None, "settled": False, "tells": "each"}
+    refused = STEP | {"status": "refused", "reason": "no cluster", "judgements": [judgement]}
+    steps = [refused | {"step": "cordon_node"}, refused | {"step": "drain_node"}]
+    state = {"action_taken": None, "action_recommended": None, "action_error": None, "rb_steps": steps}
+    append(played_database, ACTED, "final", {"runbook_id": "RB_NODE_NOTREADY", "state": state})
+    async with opened(played_database) as source, browsing(source, incident_id=ACTED) as pilot:
+        await answered(pilot)
+        assert section(pilot, "why-not") == "target at cordon_node, drain_node: no cluster\n  allowed by: a cluster"
+        assert section(pilot, "steps") == "✗ cordon_node refused\n✗ drain_node refused"
 
 
 async def test_on_a_narrow_terminal_enter_shows_the_json(played_source: DatabaseSource) -> None:
@@ -108,9 +160,13 @@ async def test_on_a_narrow_terminal_enter_shows_the_json(played_source: Database
         await answered(pilot)
         await pilot.press("4")
         await seen(pilot, "webhook_received")
+        await seen(pilot, "⏎ Open y Copy R Regenerate S Suppress X Resolve ? Help q Back")
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, Reading))
         await seen(pilot, '"event_type": "webhook_received"')
+        await pilot.press("y")
+        await until(pilot, lambda: "clipboard of your terminal: the JSON" in told(pilot))
+        assert json.loads(pilot.app.clipboard) == (await played_source.detail(ACTED))["events"][0]
         await pilot.press("q")
         await until(pilot, lambda: isinstance(pilot.app.screen, DetailScreen))
 
@@ -225,8 +281,18 @@ async def test_an_analysis_is_written_anew_and_the_old_one_is_kept(played_databa
         await answered(pilot)
         await pilot.press("2", "R")
         await until(pilot, lambda: "written again" in said(pilot, "#about-analysis"))
-        assert "2 are kept" in said(pilot, "#about-analysis")
+        assert "by code from facts; 2 are kept" in said(pilot, "#about-analysis")
         assert "the old ones are kept" in told(pilot)
+
+
+async def test_who_wrote_which_sections_of_an_analysis_is_said(played_database: str) -> None:
+    payload = {"analysis_markdown": "## Summary", "runbook_id": "RB_OOM", "regenerated": True, "model": "small-model"}
+    payload |= {"sections": {"Summary": "small-model", "History": "composed"}, "why": "History: a wrong number"}
+    append(played_database, ACTED, "analysis", payload)
+    async with opened(played_database) as source, browsing(source, incident_id=ACTED) as pilot:
+        await answered(pilot)
+        await pilot.press("2")
+        await until(pilot, lambda: "by small-model and checked: Summary (History: a" in said(pilot, "#about-analysis"))
 
 
 class Slow(DatabaseSource):
@@ -259,6 +325,42 @@ async def test_while_an_analysis_is_written_a_second_one_is_not_begun(played_dat
             assert "working" not in text(pilot)
 
 
+async def test_an_analysis_goes_on_being_written_when_the_reader_leaves(played_database: str) -> None:
+    async with opened(played_database) as source:
+        source.__class__ = Slow
+        assert isinstance(source, Slow)
+        source.gate = asyncio.Event()
+        async with browsing(source, incident_id=RECOMMENDED) as pilot:
+            await answered(pilot)
+            await pilot.press("R")
+            await seen(pilot, "… working")
+            await pilot.press("q")
+            await until(pilot, lambda: not isinstance(pilot.app.screen, DetailScreen))
+            source.gate.set()
+            await until(pilot, lambda: "The analysis of incident 2 is written anew" in told(pilot))
+        written = [event for event in (await source.detail(RECOMMENDED))["events"] if event["event_type"] == "analysis"]
+        assert len(written) == 2
+
+
+class Crashing(DatabaseSource):
+    """The database, with a fault in its analyses that nobody thought of."""
+
+    async def regenerate(self, incident_id: int) -> dict[str, Any]:
+        raise ZeroDivisionError("nobody thought of this")
+
+
+async def test_after_an_error_that_nobody_expected_something_else_may_be_begun(played_database: str) -> None:
+    async with opened(played_database) as source:
+        source.__class__ = Crashing
+        async with browsing(source, incident_id=REFUSED) as pilot:
+            await answered(pilot)
+            await pilot.press("R")
+            await until(pilot, lambda: "what you asked for failed: ZeroDivisionError" in told(pilot))
+            await until(pilot, lambda: "working" not in text(pilot))
+            await pilot.press("X", "enter")
+            await until(pilot, lambda: "Incident 3 is resolved." in told(pilot))
+
+
 async def test_an_analysis_that_cannot_be_written_says_why_and_the_old_one_stays(played_database: str) -> None:
     execute(
         played_database,
@@ -269,17 +371,18 @@ async def test_an_analysis_that_cannot_be_written_says_why_and_the_old_one_stays
         await answered(pilot)
         before = (await source.detail(ACTED))["analysis_markdown"]
         await pilot.press("R")
-        await until(pilot, lambda: "the old one stays: the run of incident 1 is queued" in told(pilot))
+        await until(pilot, lambda: "the old stays: the run of incident 1 is queued" in told(pilot))
         assert (await source.detail(ACTED))["analysis_markdown"] == before
         await pilot.press("R")
-        await until(pilot, lambda: told(pilot).count("the old one stays") == 2)
+        await until(pilot, lambda: told(pilot).count("the old stays") == 2)
 
 
 async def test_resolve_asks_first_and_keeps_the_reason(played_database: str) -> None:
     async with opened(played_database) as source, browsing(source, incident_id=REFUSED) as pilot:
         await answered(pilot)
         await pilot.press("X")
-        await until(pilot, lambda: isinstance(pilot.app.screen, Confirm))
+        await seen(pilot, "Resolve incident 3?")
+        await seen(pilot, "KubePodOOMKilled kube-system/coredns-wcldllcwc4-crfrb")
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(pilot.app.screen, DetailScreen))
         assert (await source.detail(REFUSED))["incident"]["status"] == "open"
@@ -288,8 +391,46 @@ async def test_resolve_asks_first_and_keeps_the_reason(played_database: str) -> 
         last = (await source.detail(REFUSED))["events"][-1]
         assert (last["event_type"], last["payload"]["reason"]) == ("resolved", "resolved by ada: fixed")
         await until(pilot, lambda: "The replayed incident is resolved." in said(pilot, "#sentence"))
-        await pilot.press("X", "enter")
-        await until(pilot, lambda: "was already resolved" in told(pilot))
+        await pilot.press("X")
+        await until(pilot, lambda: "Incident 3 is resolved already." in told(pilot))
+        assert isinstance(pilot.app.screen, DetailScreen)
+
+
+async def test_what_another_person_did_while_one_was_asked_is_said(played_database: str) -> None:
+    async with opened(played_database) as source, browsing(source, incident_id=REFUSED) as pilot:
+        await answered(pilot)
+        await pilot.press("X")
+        await until(pilot, lambda: isinstance(pilot.app.screen, Confirm))
+        await source.resolve(REFUSED, None)
+        await pilot.press("enter")
+        await until(pilot, lambda: "Incident 3 was already resolved." in told(pilot))
+
+
+class Refusing(DatabaseSource):
+    """The database, which does not take a person's word the first time."""
+
+    asked = 0
+
+    async def resolve(self, incident_id: int, reason: str | None) -> dict[str, Any]:
+        self.asked += 1
+        if self.asked == 1:
+            raise BadInput("not now")
+        return await super().resolve(incident_id, reason)
+
+
+async def test_a_reason_is_kept_where_what_was_asked_for_could_not_be_done(played_database: str) -> None:
+    async with opened(played_database) as source:
+        source.__class__ = Refusing
+        async with browsing(source, incident_id=REFUSED) as pilot:
+            await answered(pilot)
+            await pilot.press("X", *"fixed", "enter")
+            await until(pilot, lambda: "Incident 3 is not resolved: not now" in told(pilot))
+            await pilot.press("X")
+            await until(pilot, lambda: isinstance(pilot.app.screen, Confirm))
+            assert pilot.app.screen.query_one(Input).value == "fixed"
+            await pilot.press("enter")
+            await until(pilot, lambda: "Incident 3 is resolved." in told(pilot))
+        assert (await source.detail(REFUSED))["events"][-1]["payload"]["reason"] == "resolved by ada: fixed"
 
 
 async def test_suppress_mutes_and_says_where_it_cannot(played_database: str) -> None:
@@ -298,9 +439,12 @@ async def test_suppress_mutes_and_says_where_it_cannot(played_database: str) -> 
         await pilot.press("S", "enter")
         await until(pilot, lambda: "Incident 3 is suppressed." in told(pilot))
         await until(pilot, lambda: "No run starts until it is resolved." in section(pilot, "next"))
+        await pilot.press("S")
+        await until(pilot, lambda: "Incident 3 is suppressed already." in told(pilot))
         await source.resolve(REFUSED, None)
-        await pilot.press("S", "enter")
-        await until(pilot, lambda: "only an open one can be suppressed" in told(pilot))
+        await seen(pilot, "KubePodOOMKilled resolved")
+        await pilot.press("S")
+        await until(pilot, lambda: "Incident 3 is resolved already." in told(pilot))
     with pytest.raises(StateForbids):
         async with opened(played_database) as source:
             await source.suppress(REFUSED, None)
@@ -322,9 +466,31 @@ async def test_an_unknown_id_is_said_with_the_nearest_and_q_leads_to_the_list(pl
     with pytest.raises(BadInput):
         await played_source.detail(99)
     async with browsing(played_source, incident_id=99) as pilot:
-        await until(pilot, lambda: "there is no incident 99: the nearest are 2, 3" in told(pilot))
+        await seen(pilot, "99 there is no incident 99: the nearest are 2, 3")
+        await pilot.press("y", "R")
+        await until(pilot, lambda: "there is no command to copy" in told(pilot))
         await pilot.press("q")
         await until(pilot, lambda: not isinstance(pilot.app.screen, DetailScreen))
+
+
+async def test_the_whole_help_stands_on_the_smallest_terminal(played_source: DatabaseSource) -> None:
+    async with browsing(played_source) as pilot:
+        await pilot.press("question_mark")
+        await seen(pilot, "– · nothing done, no run has ended yet")
+        assert "j k ↓ ↑ down, up" in text(pilot)
+        assert pilot.app.screen.query_one(Page).max_scroll_y == 0
+
+
+async def test_without_colour_the_selected_event_is_told_apart(
+    played_source: DatabaseSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    async with browsing(played_source, incident_id=ACTED) as pilot:
+        await answered(pilot)
+        await pilot.press("4")
+        await seen(pilot, "webhook_received")
+        highlighted = pilot.app.screen.query_one("#events").get_component_rich_style("option-list--option-highlighted")
+        assert highlighted.reverse
 
 
 async def test_help_lists_the_keys_and_the_palette_the_actions(played_source: DatabaseSource) -> None:

@@ -1,10 +1,14 @@
 """The list: what it shows, how it is searched and filtered, that it reads on, that the cursor keeps its incident."""
 
+from datetime import UTC, datetime, timedelta
+
 import psycopg
 import pytest
 from textual.widgets import Input
 
+from sre_agent.incident import Origin
 from sre_agent.store import Store
+from sre_agent.store.book import IncidentFilters
 from sre_agent.tui.database import DatabaseSource
 from sre_agent.tui.detail_screen import DetailScreen
 from sre_agent.tui.list_screen import EMPTY
@@ -19,18 +23,67 @@ def ids(pilot: Browser) -> list[int]:
     return [row.id for row in table.listing.rows]
 
 
+async def select(pilot: Browser, incident_id: int) -> None:
+    """Puts the cursor on a replay."""
+    table = await replays(pilot)
+    while table.selected.id != incident_id:
+        await pilot.press("j")
+
+
 async def test_a_row_says_what_happened_where_and_what_was_done(played_source: DatabaseSource) -> None:
     async with browsing(played_source, size=LARGE) as pilot:
         await replays(pilot)
-        await seen(pilot, "warning open KubePodOOMKilled shop/checkout-6f7c9d8b54-zpzzn RB_OOM →")
-        assert "KubePodCrashLoopBackOff" in text(pilot) or "KubePodOOMKilled payments/" in text(pilot)
-        assert "kube-system/coredns-wcldllcwc4-crfrb RB_OOM –" in text(pilot)
-        assert " ✓ " in text(pilot)
+        await seen(pilot, "KubePodOOMKilled shop/checkout-6f7c9d8b54-zpzzn RB_OOM → patch_memory_limit:")
+        assert "…/app:128Mi→256Mi" in text(pilot)
+        assert "KubePodCrashLoopBackOff payments/ledger-" in text(pilot)
+        assert "RB_CRASHLOOP ✓ patch_memory_limit:" in text(pilot)
+        assert "RB_OOM – the namespace kube-system is denied" in text(pilot)
+
+
+async def test_why_nothing_was_done_about_the_selected_incident_stands_below_the_list(
+    played_source: DatabaseSource,
+) -> None:
+    async with browsing(played_source) as pilot:
+        await select(pilot, 3)
+        place, done = said(pilot, "#peek").splitlines()
+        assert place == "3 KubePodOOMKilled  kube-system/coredns-wcldllcwc4-crfrb  05-28 04:01 UTC  RB_OOM"
+        assert done == "– nothing done; the namespace kube-system is denied (kube-*)"
 
 
 async def test_the_header_says_whose_incidents_these_are_and_whether_all_is_live(played_source: DatabaseSource) -> None:
     async with browsing(played_source) as pilot:
-        await seen(pilot, "sre-agent prod-eu · recommend · planner scripted ● live")
+        await seen(pilot, "sre-agent prod-eu · recommend · no alert yet · planner scripted ● live")
+
+
+async def test_the_header_says_how_long_ago_the_last_alert_came(database: str) -> None:
+    async with opened(database) as source, Store.open(database) as store:
+        await receive(store, now=datetime.now(UTC) - timedelta(hours=3))
+        async with browsing(source) as pilot:
+            await seen(pilot, "recommend · last alert 3h ago")
+
+
+async def test_how_an_incident_is_opened_stands_in_the_last_line(played_source: DatabaseSource) -> None:
+    async with browsing(played_source) as pilot:
+        await seen(pilot, "⏎ Open / Search s Status v Severity o Replays ? Help q Quit")
+        await seen(pilot, "^p palette")
+
+
+async def test_the_palette_has_what_the_keys_of_the_list_do(database: str) -> None:
+    fill(database, 24)
+    async with opened(database) as source, browsing(source) as pilot:
+        await listed(pilot, least=24)
+        await pilot.press("ctrl+p", *"another sev")
+        await seen(pilot, "Another severity")
+        await pilot.press("enter", "enter")
+        await until(pilot, lambda: ids(pilot) == [4, 8, 12, 16, 20, 24])
+
+
+async def test_newlines_in_a_name_push_nothing_out_of_sight(database: str) -> None:
+    async with opened(database) as source, Store.open(database) as store:
+        await receive(store, new_incident(alertname="Disk\n\n\tfull", pod="app\n1", namespace="shop"))
+        async with browsing(source) as pilot:
+            await listed(pilot)
+            await seen(pilot, "open Disk full shop/app 1")
 
 
 async def test_what_holds_changes_back_stands_in_the_header(played_database: str) -> None:
@@ -42,9 +95,7 @@ async def test_what_holds_changes_back_stands_in_the_header(played_database: str
 
 async def test_the_selected_incident_is_told_in_full_below_the_list(played_source: DatabaseSource) -> None:
     async with browsing(played_source) as pilot:
-        table = await replays(pilot)
-        while table.selected.id != 2:
-            await pilot.press("j")
+        await select(pilot, 2)
         assert "→ patch_memory_limit:shop/checkout/app:128Mi→256Mi" in said(pilot, "#peek")
 
 
@@ -57,12 +108,16 @@ async def test_typing_searches(played_source: DatabaseSource) -> None:
         await until(pilot, lambda: len(ids(pilot)) == 3)
 
 
-async def test_a_text_that_cannot_be_searched_for_is_said_and_changes_nothing(played_source: DatabaseSource) -> None:
+async def test_a_text_that_cannot_be_searched_for_is_said_and_nothing_is_searched(
+    played_source: DatabaseSource,
+) -> None:
     async with browsing(played_source) as pilot:
         await replays(pilot)
-        await pilot.press("slash", "minus")
+        await pilot.press("slash", *"checkout")
+        await until(pilot, lambda: ids(pilot) == [2])
+        await pilot.press("enter", "slash", "minus")
         await until(pilot, lambda: "cannot be searched for" in told(pilot))
-        assert len(ids(pilot)) == 3
+        await until(pilot, lambda: len(ids(pilot)) == 3)
 
 
 async def test_where_nothing_fits_that_is_said_and_escape_takes_it_back(played_source: DatabaseSource) -> None:
@@ -78,7 +133,7 @@ async def test_where_nothing_fits_that_is_said_and_escape_takes_it_back(played_s
 
 async def test_an_empty_database_says_how_to_send_the_first_alert(database: str) -> None:
     async with opened(database) as source, browsing(source) as pilot:
-        await seen(pilot, " ".join(EMPTY.split()))
+        await seen(pilot, " ".join(EMPTY[IncidentFilters(origin=Origin.LIVE)].split()))
 
 
 @pytest.mark.parametrize(
