@@ -51,6 +51,15 @@ def why_nothing(entry: Document) -> str:
     return str(why)
 
 
+def is_same(entry: Document, incident: Document) -> bool:
+    """Whether an entry is about the same alert on the same workload, pod or node, as pattern facts count it."""
+    if entry["alertname"] != incident["alertname"] or entry["namespace"] != incident["namespace"]:
+        return False
+    subject = next((name for name in ("workload", "pod") if incident[name]), "node")
+    same: bool = entry[subject] == incident[subject]
+    return same
+
+
 def mark_of(entry: Document) -> tuple[str, str, str]:
     """What was done about an incident: its mark, the words, the colour.
 

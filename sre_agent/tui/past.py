@@ -9,7 +9,7 @@ from datetime import datetime
 from textual.content import Content
 from textual.widgets.option_list import Option
 
-from sre_agent.sentences import Document, mark_of, moment
+from sre_agent.sentences import Document, is_same, mark_of, moment
 from sre_agent.store.history import SIMILAR
 from sre_agent.tui.columns import MARK_COLOURS
 from sre_agent.tui.keys import Choice
@@ -38,15 +38,6 @@ class Past(Choice):
         event.stop()
         if event.option_id is not None:
             self.post_message(IncidentWanted(int(event.option_id)))
-
-
-def is_same(entry: Document, incident: Document) -> bool:
-    """Whether an entry is about the same alert on the same workload, pod or node, as pattern facts count it."""
-    if entry["alertname"] != incident["alertname"] or entry["namespace"] != incident["namespace"]:
-        return False
-    subject = next((name for name in ("workload", "pod") if incident[name]), "node")
-    same: bool = entry[subject] == incident[subject]
-    return same
 
 
 def seen_before(document: Document) -> str:

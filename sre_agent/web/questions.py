@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sre_agent.sentences import did_it_help, mark_of, moment, what_next
+from sre_agent.sentences import did_it_help, is_same, mark_of, moment, what_next
 from sre_agent.store.history_rows import PatternFacts
 
 Document = Mapping[str, Any]
@@ -49,7 +49,8 @@ def _before(document: Document, past: PatternFacts) -> tuple[str, str | None, st
         newest = moment(past.last.at.isoformat())
         return f"No, but {past.occurrences - 1} times since, the newest {newest}.", "#past", "What was done then"
     often = f"Yes: {past.occurrences} times since {moment(past.first.at.isoformat())}"
-    earlier = next((entry for entry in similar if _is_the_time_before(entry, incident)), None)
+    before = (entry for entry in similar if is_same(entry, incident) and entry["created_at"] < incident["created_at"])
+    earlier = next(before, None)
     if earlier is None:
         return f"{often}.", "#past", "What was done then"
     mark, words, _ = mark_of(earlier)
@@ -61,13 +62,3 @@ def _where(incident: Document) -> str:
         if incident[name]:
             return said
     return "for this alert"
-
-
-def _is_the_time_before(entry: Document, incident: Document) -> bool:
-    """Whether a similar incident is an earlier one of the same alert about the same thing."""
-    if entry["alertname"] != incident["alertname"] or entry["created_at"] >= incident["created_at"]:
-        return False
-    if entry["namespace"] != incident["namespace"]:
-        return False
-    named = next((name for name in ("workload", "pod", "node") if incident[name]), None)
-    return named is not None and entry[named] == incident[named]
