@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from sre_agent.by_hand import word
+
 
 class Subject(StrEnum):
     """What kind of thing a runbook or an alert speaks of; decides which labels count."""
@@ -51,9 +53,9 @@ class Target:
     def look(self) -> str:
         """The kubectl command that shows a person what the agent looked at."""
         if self.namespace is None:
-            return f"kubectl describe node {self.name}"
-        what = f"pod {self.pod}" if self.pod else f"{self.kind.lower()} {self.name}"
-        return f"kubectl -n {self.namespace} describe {what}"
+            return f"kubectl describe node {word(self.name)}"
+        what = f"pod {word(self.pod)}" if self.pod else f"{word(self.kind.lower())} {word(self.name)}"
+        return f"kubectl -n {word(self.namespace)} describe {what}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,6 +6,7 @@ when it has proved itself and nobody else may still need the cordon.
 
 from collections.abc import Iterator
 
+from sre_agent.by_hand import word
 from sre_agent.cluster.port import Resource, Write, WriteVerb
 from sre_agent.evidence import Evidence, NodeEvidence
 from sre_agent.objects import Object, annotations, name, namespace, resource_version, terminating, uid
@@ -45,7 +46,7 @@ def assess_cordon(_arguments: NodeInput, evidence: Evidence, context: ToolContex
     """Cordons a node whose Ready condition says False or Unknown and that nobody is taking away."""
     found = node_evidence(evidence)
     node, node_name = found.node, found.target.name
-    by_hand = f"kubectl cordon {node_name}"
+    by_hand = f"kubectl cordon {word(node_name)}"
     if node is None:
         return _cordon_refused(node_gone(node_name))
     refused = tuple(
@@ -82,7 +83,7 @@ def _cordon_change(evidence: NodeEvidence, node: Object, incident: str) -> Chang
             FieldChange(path="spec.unschedulable", before=_shown(node), after="true"),
             FieldChange(path=f"metadata.annotations.{CORDONED_BY_US}", before=before, after=incident),
         ),
-        kubectl=f"kubectl cordon {node_name}",
+        kubectl=f"kubectl cordon {word(node_name)}",
         undo=(_patch(node, annotation={CORDONED_BY_US: before}, unschedulable=False, undo=True),),
     )
 
@@ -123,7 +124,7 @@ def _against_uncordon(evidence: NodeEvidence, node: Object, context: ToolContext
         _ready_long_enough(node, node_name, context),
         _all_conditions_healthy(node, node_name),
         _nothing_terminating(evidence),
-        cordon_is_ours_or_settled(node, node_name, context, f"kubectl uncordon {node_name}"),
+        cordon_is_ours_or_settled(node, node_name, context, f"kubectl uncordon {word(node_name)}"),
     ):
         if judgement is not None:
             yield judgement
@@ -132,7 +133,7 @@ def _against_uncordon(evidence: NodeEvidence, node: Object, context: ToolContext
 def _ready_long_enough(node: Object, node_name: str, context: ToolContext) -> Judgement | None:
     """Ready for SRE_AGENT_NODE_READY_FOR; 0 asks only that it is Ready now."""
     state = readiness(node)
-    look = f"kubectl describe node {node_name}"
+    look = f"kubectl describe node {word(node_name)}"
     if not state.ready:
         return refusal(
             "node-ready",
@@ -148,8 +149,8 @@ def _ready_long_enough(node: Object, node_name: str, context: ToolContext) -> Ju
         return refusal(
             "node-ready-for",
             f"since when node {node_name} is Ready cannot be told: its condition has no lastTransitionTime",
-            f"a person who sees that it has been Ready for {duration_text(needed)}: kubectl uncordon {node_name}",
-            by_hand=f"kubectl uncordon {node_name}",
+            f"a person who sees that it has been Ready for {duration_text(needed)}: kubectl uncordon {word(node_name)}",
+            by_hand=f"kubectl uncordon {word(node_name)}",
         )
     return refusal(
         "node-ready-for",
@@ -168,14 +169,14 @@ def _all_conditions_healthy(node: Object, node_name: str) -> Judgement | None:
         "node-conditions",
         f"node {node_name} is not healthy: {'; '.join(problems)}",
         "every condition of the node in its healthy state",
-        by_hand=f"kubectl describe node {node_name}",
+        by_hand=f"kubectl describe node {word(node_name)}",
     )
 
 
 def _nothing_terminating(evidence: NodeEvidence) -> Judgement | None:
     """Pods that still terminate mean that a drain is under way or that the kubelet does not keep up."""
     node_name = evidence.target.name
-    look = f"kubectl get pods --all-namespaces --field-selector spec.nodeName={node_name}"
+    look = f"kubectl get pods --all-namespaces --field-selector spec.nodeName={word(node_name)}"
     if evidence.pods is None:
         return refusal(
             "terminating-pods",
@@ -206,7 +207,7 @@ def _uncordon_change(evidence: NodeEvidence, node: Object) -> Change:
         target=evidence.target,
         writes=(_patch(node, annotation={} if ours is None else {CORDONED_BY_US: None}, unschedulable=False),),
         diff=tuple(diff),
-        kubectl=f"kubectl uncordon {node_name}",
+        kubectl=f"kubectl uncordon {word(node_name)}",
         undo=(
             _patch(
                 node,

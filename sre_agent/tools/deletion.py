@@ -4,6 +4,7 @@ Collected by the registry. Its symptom is a pod that was scheduled and is not Re
 not share: a stuck sandbox, a hung process. A missing image, a lack of memory or of a node would be the same again.
 """
 
+from sre_agent.by_hand import word
 from sre_agent.cluster.port import Resource, Write, WriteVerb
 from sre_agent.diagnosis import image_pulls, oom_kills
 from sre_agent.evidence import Evidence, WorkloadEvidence
@@ -50,7 +51,7 @@ def assess_deletion(_arguments: WorkloadInput, evidence: Evidence, _context: Too
         )
     # what is refused for its own sake is not suggested to a person either
     possible = pod is not None and worst(against) is not Verdict.REFUSE
-    by_hand = f"kubectl -n {target.namespace} delete pod {target.pod}" if possible else found.target.look
+    by_hand = f"kubectl -n {word(target.namespace)} delete pod {word(target.pod)}" if possible else found.target.look
     judgements = [*chain_judgements(found, by_hand), *against]
     return Assessment(
         change=None if worst(judgements) is Verdict.REFUSE else _change(found, by_hand),

@@ -8,6 +8,7 @@ Protects the promise that nothing is evicted from a node that is not cordoned, a
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from sre_agent.by_hand import word
 from sre_agent.cluster.port import Resource, Write, WriteVerb
 from sre_agent.evidence import Evidence, NodeEvidence
 from sre_agent.objects import Object, controller_of, name, namespace, pod_finished, pod_ready, terminating, uid
@@ -116,7 +117,7 @@ def _cordon_holds(node: Object, node_name: str, context: ToolContext) -> Judgeme
     if cordoned(node):
         return None
     cordon = next((record for record in reversed(context.earlier) if record.tool == "cordon_node"), None)
-    by_hand = f"kubectl cordon {node_name}"
+    by_hand = f"kubectl cordon {word(node_name)}"
     if cordon is not None and cordon.status is StepStatus.PROPOSED:
         return Judgement(
             rule="node-cordoned",
@@ -188,7 +189,7 @@ def _eviction(pod: Object) -> Write:
 
 
 def _kubectl(node_name: str) -> str:
-    return f"kubectl drain {node_name} --ignore-daemonsets --delete-emptydir-data"
+    return f"kubectl drain {word(node_name)} --ignore-daemonsets --delete-emptydir-data"
 
 
 def workloads_left_without_ready(evidence: NodeEvidence, evicted_pods: Iterable[Object]) -> list[str]:

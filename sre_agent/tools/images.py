@@ -6,6 +6,7 @@ replacing them by a stand-in image.
 
 from dataclasses import replace
 
+from sre_agent.by_hand import word
 from sre_agent.cluster.port import Cluster
 from sre_agent.diagnosis import ImageCause, ImagePull, image_pulls
 from sre_agent.evidence import Evidence, WorkloadEvidence, read_pod
@@ -114,7 +115,7 @@ def assess_image(arguments: WorkloadInput, evidence: Evidence, context: ToolCont
     against = [] if found.pod is None else _against(found, wanted, pulls, context.runbook)
     # what is refused for its own sake is not suggested to a person either
     possible = found.pod is not None and worst(against) is not Verdict.REFUSE
-    by_hand = set_by_hand(found, f"image {wanted}={image}") if possible else found.target.look
+    by_hand = set_by_hand(found, f"image {word(wanted)}={word(image)}") if possible else found.target.look
     judgements = [*chain_judgements(found, by_hand), *against]
     if pull is not None and image is not None and not annotated:
         judgements += _fallback_namespace(found, image, context.runbook, by_hand)
@@ -265,7 +266,7 @@ def _change(evidence: WorkloadEvidence, pull: ImagePull, image: str) -> Change:
         writes=(deployment_patch(evidence, container_patch(pull.container, {"image": image})),),
         undo=(undo_patch(evidence, container_patch(pull.container, {"image": before})),),
         diff=(FieldChange(path=f"spec.template.spec.containers[{pull.container}].image", before=before, after=image),),
-        kubectl=set_by_hand(evidence, f"image {pull.container}={image}"),
+        kubectl=set_by_hand(evidence, f"image {word(pull.container)}={word(image)}"),
         notes=(f"{image} stands in for {before} until the workload has an image that can be pulled",),
     )
 

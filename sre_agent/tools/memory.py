@@ -6,6 +6,7 @@ number: 256Mi below 256Mi, else twice, never above the cap.
 
 from dataclasses import replace
 
+from sre_agent.by_hand import word
 from sre_agent.cluster.port import Cluster, Resource
 from sre_agent.diagnosis import oom_event_notes, oom_kills
 from sre_agent.evidence import Evidence, WorkloadEvidence, read_pod
@@ -151,7 +152,7 @@ def _step(
             f"the limit of container {wanted} is {format_bytes(before)}, at or above the cap of "
             f"{format_bytes(settings.memory_cap)}: more memory is no longer the answer, look for a leak"
         )
-        by_hand = set_by_hand(evidence, f"resources -c {wanted} --limits=memory={doubled}")
+        by_hand = set_by_hand(evidence, f"resources -c {word(wanted)} --limits=memory={doubled}")
         return None, refusal("memory-cap", reason, "a higher SRE_AGENT_MEMORY_CAP, or a person", by_hand=by_hand)
     return (
         MemoryStep(
@@ -166,7 +167,7 @@ def _step(
 
 
 def _by_hand(evidence: WorkloadEvidence, step: MemoryStep) -> str:
-    return set_by_hand(evidence, f"resources -c {step.container} {_flags(evidence, step)}")
+    return set_by_hand(evidence, f"resources -c {word(step.container)} {_flags(evidence, step)}")
 
 
 def _flags(evidence: WorkloadEvidence, step: MemoryStep) -> str:

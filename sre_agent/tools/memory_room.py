@@ -7,6 +7,7 @@ Deployment. What could not be read means no.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from sre_agent.by_hand import word
 from sre_agent.evidence import WorkloadEvidence
 from sre_agent.objects import Object, containers, init_containers, name
 from sre_agent.quantity import bytes_of, format_bytes, parse
@@ -47,10 +48,10 @@ def room_judgements(evidence: WorkloadEvidence, step: MemoryStep) -> list[Judgem
     bounds = (
         ("limit-range", "LimitRanges", "limitranges", "list limitranges", evidence.limit_ranges, _limit_ranges),
         ("quota-room", "ResourceQuotas", "resourcequotas", "list resourcequotas", evidence.quotas, _quotas),
-        ("node-allocatable", "pod's node", f"node {node}", "get nodes", evidence.node, _node),
+        ("node-allocatable", "pod's node", f"node {word(node)}", "get nodes", evidence.node, _node),
     )
     for rule, what, shown, right, read, short_of in bounds:
-        show = f"kubectl -n {evidence.target.namespace} describe {shown}"
+        show = f"kubectl -n {word(evidence.target.namespace)} describe {shown}"
         if read is None:
             reason = f"the {what} could not be read: whether there is room is not known"
             found.append(refusal(rule, reason, f"the right to {right}", by_hand=show))

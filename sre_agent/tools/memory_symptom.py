@@ -4,6 +4,7 @@ Called by `memory`. A kill counts only by its reason and only of the template as
 not matter then, since the alert that is firing is about that kill.
 """
 
+from sre_agent.by_hand import word
 from sre_agent.diagnosis import NEAR_LIMIT_ALERTS, OomKill, oom_event_notes, oom_kills
 from sre_agent.evidence import WorkloadEvidence
 from sre_agent.objects import Object, condition_status, container, container_status, created_at, name
@@ -38,9 +39,15 @@ def symptom_judgements(
             "; ".join([f"container {wanted} was not OOMKilled, as its state and last state say", *notes]),
             "the reason OOMKilled in the container's state or last state",
             settled=bool(container_status(evidence.pod or {}, wanted).get("ready")),
-            by_hand=f"kubectl -n {evidence.target.namespace} logs {evidence.target.pod} -c {wanted} --previous",
+            by_hand=_logs_before(evidence, wanted),
         )
     ]
+
+
+def _logs_before(evidence: WorkloadEvidence, wanted: str) -> str:
+    """The command that shows what the container said before it ended."""
+    target = evidence.target
+    return f"kubectl -n {word(target.namespace)} logs {word(target.pod)} -c {word(wanted)} --previous"
 
 
 def without_a_kill(evidence: WorkloadEvidence, kill: OomKill | None, context: ToolContext) -> bool:

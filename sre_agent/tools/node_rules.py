@@ -5,6 +5,7 @@ Used by `cordon` and `drain`. Each rule is a pure function: what speaks against 
 
 from datetime import timedelta
 
+from sre_agent.by_hand import word
 from sre_agent.cluster.port import Resource
 from sre_agent.evidence import Evidence, NodeEvidence
 from sre_agent.objects import Object
@@ -70,7 +71,7 @@ def not_leaving(node: Object, node_name: str) -> Judgement | None:
         f"node {node_name} is being taken away already ({sign})",
         "nothing: whoever removes the node empties it too; without the mark the next alert is judged anew",
         settled=True,
-        by_hand=f"kubectl describe node {node_name}",
+        by_hand=f"kubectl describe node {word(node_name)}",
     )
 
 

@@ -7,6 +7,7 @@ recommended: it takes back somebody's release.
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from sre_agent.by_hand import word
 from sre_agent.cluster.port import Cluster
 from sre_agent.cluster.strategic_merge import diff
 from sre_agent.diagnosis import crashes, ended_badly, image_pulls
@@ -181,7 +182,8 @@ def rollback(evidence: WorkloadEvidence) -> tuple[Change | None, list[Judgement]
 
 def _undo_command(evidence: WorkloadEvidence, former: Revision) -> str:
     target = evidence.target
-    return f"kubectl -n {target.namespace} rollout undo deployment/{target.name} --to-revision={former.number}"
+    where = f"kubectl -n {word(target.namespace)} rollout undo deployment/{word(target.name)}"
+    return f"{where} --to-revision={former.number}"
 
 
 def _newest_fails(evidence: WorkloadEvidence, newest: Revision, by_hand: str) -> list[Judgement]:

@@ -6,6 +6,7 @@ uid; and a template that somebody already changed is left alone. Each rule retur
 
 from typing import Any
 
+from sre_agent.by_hand import word
 from sre_agent.evidence import WorkloadEvidence
 from sre_agent.objects import (
     Object,
@@ -48,7 +49,8 @@ def _deployment(evidence: WorkloadEvidence, by_hand: str) -> Judgement | None:
         reason = f"{where} is controlled by {above}, which would take the change back"
         if not owner.get("controller"):
             reason = f"{where} is owned by {above}, which may take the change back"
-        show = f"kubectl -n {target.namespace} describe {str(owner.get('kind')).lower()} {owner.get('name')}"
+        owner_kind, owner_name = word(str(owner.get("kind")).lower()), word(owner.get("name"))
+        show = f"kubectl -n {word(target.namespace)} describe {owner_kind} {owner_name}"
         return refusal("ownership-chain", reason, f"changing {above}", by_hand=show)
     else:
         return None
@@ -84,7 +86,7 @@ def _pod(evidence: WorkloadEvidence) -> Judgement | None:
             "pod",
             f"{target.kind} {target.namespace}/{target.name} has no pod of its newest revision to look at",
             "a pod that shows the symptom",
-            by_hand=f"kubectl -n {target.namespace} describe {target.kind.lower()} {target.name}",
+            by_hand=target.look,
         )
     if evidence.pod is None:
         return refusal(

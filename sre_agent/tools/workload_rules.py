@@ -6,6 +6,7 @@ read (uid, resourceVersion), and that the patch holds only what changes.
 
 from typing import Any
 
+from sre_agent.by_hand import word
 from sre_agent.cluster.port import Resource, Write, WriteVerb
 from sre_agent.evidence import Evidence, WorkloadEvidence
 from sre_agent.objects import (
@@ -58,7 +59,7 @@ def set_by_hand(evidence: WorkloadEvidence, command: str) -> str:
     if target.kind not in _ROLLED_OUT:
         return evidence.target.look
     verb, _, rest = command.partition(" ")
-    return f"kubectl -n {target.namespace} set {verb} {target.kind.lower()}/{target.name} {rest}"
+    return f"kubectl -n {word(target.namespace)} set {verb} {target.kind.lower()}/{word(target.name)} {rest}"
 
 
 def history_by_hand(evidence: WorkloadEvidence) -> str:
@@ -66,7 +67,7 @@ def history_by_hand(evidence: WorkloadEvidence) -> str:
     target = evidence.target
     if target.kind not in _ROLLED_OUT:
         return evidence.target.look
-    return f"kubectl -n {target.namespace} rollout history {target.kind.lower()}/{target.name}"
+    return f"kubectl -n {word(target.namespace)} rollout history {target.kind.lower()}/{word(target.name)}"
 
 
 def template_of(evidence: WorkloadEvidence) -> Object:

