@@ -1,10 +1,11 @@
 """Alerts in, incidents out: each firing alert opens or joins one incident and may queue one run.
 
 Called by every front end that takes a payload. It needs no LLM and, but for the question whether a node is Ready
-again, no cluster. One alert's fate never depends on another's.
+again, no cluster. One alert's fate never depends on another's, but that a problem ends with the last of its alerts.
 """
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -27,6 +28,7 @@ from sre_agent.tools.node_state import readiness
 from sre_agent.tools.registry import subject_of_runbook
 
 RESOLVED_NOTIFICATION = "the resolved notification came"
+STILL_FIRING = "resolved, but another alert of the same problem still fires in this notification"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,19 +105,45 @@ def ignored_by(alert: Alert, settings: Settings) -> str | None:
     return ignored(alert.labels, settings.ignore_alerts)
 
 
-def entry_for(alert: Alert, sender: Sender, runbooks: Runbooks, settings: Settings) -> Entry:
+def entry_for(alert: Alert, sender: Sender, runbooks: Runbooks, settings: Settings, *, now: datetime) -> Entry:
     """What one alert of a webhook does to the store. Nobody waits for a cluster here.
 
     A node that was cordoned may still be sick when its alert ends: that alert is noted, and whoever looks after nodes
     closes the incident when the node is Ready.
     """
     if alert.status is AlertStatus.FIRING:
-        return Firing(new=_new_incident(alert, sender, runbooks, settings), received=_received(alert, settings))
+        return Firing(new=_new_incident(alert, sender, runbooks, settings, now), received=_received(alert, settings))
     key, named = identify(alert, route(alert.labels, runbooks).runbook)
     problem = _problem(key, alert, sender, settings)
     if _about_a_node(named) and _ours(problem, settings):
         return Noted(problem=problem, received=_received(alert, settings))
     return Over(problem=problem, reason=RESOLVED_NOTIFICATION)
+
+
+def outlived(entries: Sequence[tuple[Alert, Entry]]) -> set[int]:
+    """The indexes of the resolved alerts of one body whose problem goes on: another alert of that problem fires in it.
+
+    A notification carries all alerts of its group. Two of one problem differ in labels that are no part of it: why a
+    container waits, which replica of Prometheus or of an exporter saw it. The end of one is not the end of the problem.
+    """
+    over = {entry.problem for _, entry in entries if not isinstance(entry, Firing)}
+    stands = {
+        (problem, frozenset(alert.labels.items())): alert.status  # a later alert of the same labels says how it is now
+        for alert, entry in entries
+        if (problem := _problem_of(entry)) in over
+    }
+    firing = Counter(problem for (problem, _), status in stands.items() if status is AlertStatus.FIRING)
+    left = set()
+    for alert, entry in entries:
+        if not isinstance(entry, Firing):
+            itself = stands[entry.problem, frozenset(alert.labels.items())] is AlertStatus.FIRING
+            if firing[entry.problem] > itself:
+                left.add(alert.index)
+    return left
+
+
+def _problem_of(entry: Entry) -> Problem:
+    return entry.new.problem if isinstance(entry, Firing) else entry.problem
 
 
 def admitted(alert: Alert, reason: str | None, answer: Receipt | int | None, settings: Settings) -> Admission:
@@ -133,7 +161,7 @@ def admitted(alert: Alert, reason: str | None, answer: Receipt | int | None, set
 async def _admit(
     alert: Alert, sender: Sender, store: Store, runbooks: Runbooks, settings: Settings, now: datetime
 ) -> Admission:
-    new = _new_incident(alert, sender, runbooks, settings)
+    new = _new_incident(alert, sender, runbooks, settings, now)
     receipt = await store.receive(
         new,
         _received(alert, settings),
@@ -148,8 +176,12 @@ async def _admit(
     )
 
 
-def _new_incident(alert: Alert, sender: Sender, runbooks: Runbooks, settings: Settings) -> NewIncident:
-    """The incident that a firing alert would open."""
+def _new_incident(alert: Alert, sender: Sender, runbooks: Runbooks, settings: Settings, now: datetime) -> NewIncident:
+    """The incident that a firing alert would open.
+
+    One that does not say when it began, began when it came, as Alertmanager has it: taken for what a person resolved,
+    it would never be heard again.
+    """
     runbook = route(alert.labels, runbooks).runbook
     key, named = identify(alert, runbook)
     return NewIncident(
@@ -167,7 +199,7 @@ def _new_incident(alert: Alert, sender: Sender, runbooks: Runbooks, settings: Se
         runbook_sha256=runbook.sha256,
         labels=alert.labels,
         annotations=alert.annotations,
-        starts_at=alert.starts_at,
+        starts_at=alert.starts_at or now,
     )
 
 

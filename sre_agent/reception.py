@@ -5,14 +5,14 @@ It asks no cluster and no model: what it needs is in the labels.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sre_agent.alert import Alert, AlertStatus, Payload
 from sre_agent.errors import Unreachable
-from sre_agent.intake import Admission, Sender, admitted, entry_for, ignored_by
+from sre_agent.intake import STILL_FIRING, Admission, Sender, admitted, entry_for, ignored_by, outlived
 from sre_agent.redaction import redact, redact_text
 from sre_agent.runbook import Runbooks
 from sre_agent.settings import Settings
@@ -35,10 +35,10 @@ MANY_ALERTS = 200
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Arrival:
-    """One body that waits for a commit. `taken` are the alerts that are not ignored, in order."""
+    """One body that waits for a commit. `left` says why an alert does nothing to the store, by its index."""
 
     alerts: tuple[Alert, ...]
-    taken: tuple[Alert, ...]
+    left: Mapping[int, str]
     body: SealedBody
     done: asyncio.Future[list[Admission]]
 
@@ -71,12 +71,10 @@ class Reception:
         """
         prepare = self._prepare
         if _characters(payload) > IN_THREAD:
-            taken, body = await asyncio.to_thread(prepare, payload)
+            left, body = await asyncio.to_thread(prepare, payload)
         else:
-            taken, body = prepare(payload)
-        arrival = _Arrival(
-            alerts=payload.alerts, taken=taken, body=body, done=asyncio.get_running_loop().create_future()
-        )
+            left, body = prepare(payload)
+        arrival = _Arrival(alerts=payload.alerts, left=left, body=body, done=asyncio.get_running_loop().create_future())
         self._waiting.append(arrival)
         if self._committing is None or self._committing.done():
             self._committing = asyncio.create_task(self._commit_all())
@@ -87,17 +85,23 @@ class Reception:
             raise Unreachable(f"the database did not answer within {PATIENCE_SECONDS:g} s")
         return arrival.done.result()
 
-    def _prepare(self, payload: Payload) -> tuple[tuple[Alert, ...], SealedBody]:
+    def _prepare(self, payload: Payload) -> tuple[Mapping[int, str], SealedBody]:
         """Alert by alert, so that what is redacted for one purpose is remembered for the next."""
-        runbooks, settings = self._runbooks(), self._settings
-        taken, entries, kept = [], [], []
+        runbooks, settings, now = self._runbooks(), self._settings, self._clock()
+        left: dict[int, str] = {}
+        taken, texts, kept = [], [], []
         for alert in payload.alerts:
             kept.append(json_text(_kept_alert(alert)))
-            if ignored_by(alert, settings) is None:
-                taken.append(alert)
-                entries.append(sealed(entry_for(alert, self._sender, runbooks, settings)))
+            if (reason := ignored_by(alert, settings)) is not None:
+                left[alert.index] = reason
+                continue
+            entry = entry_for(alert, self._sender, runbooks, settings, now=now)
+            taken.append((alert, entry))
+            texts.append(sealed(entry))
+        left |= dict.fromkeys(outlived(taken), STILL_FIRING)
+        entries = [text for (alert, _), text in zip(taken, texts, strict=True) if alert.index not in left]
         body = sealed_body(entries, payload=_kept(payload), alerts=kept, truncated=payload.truncated_alerts)
-        return tuple(taken), body
+        return left, body
 
     async def _commit_all(self) -> None:
         """Commits what waits until nothing does, each time as much as may share a commit."""
@@ -113,8 +117,8 @@ class Reception:
     def _next(self) -> list[_Arrival]:
         together: list[_Arrival] = []
         alerts = 0
-        while self._waiting and (not together or alerts + len(self._waiting[0].taken) <= SHARED_ALERTS):
-            alerts += len(self._waiting[0].taken)
+        while self._waiting and (not together or alerts + self._waiting[0].body.alerts <= SHARED_ALERTS):
+            alerts += self._waiting[0].body.alerts
             together.append(self._waiting.pop(0))
         return together
 
@@ -131,11 +135,11 @@ class Reception:
                 arrival.done.set_result(admissions)
 
     def _admissions(self, arrival: _Arrival, answers: Sequence[Receipt | int | None]) -> list[Admission]:
-        """What became of each alert of a body. `answers` are the store's, for those that are not ignored."""
+        """What became of each alert of a body. `answers` are the store's, for those that are not left."""
         found = iter(answers)
         admissions = []
         for alert in arrival.alerts:
-            reason = ignored_by(alert, self._settings)
+            reason = arrival.left.get(alert.index)
             answer = None if reason is not None else next(found)
             admissions.append(admitted(alert, reason, answer, self._settings))
         return admissions

@@ -10,7 +10,9 @@ import psycopg
 import pytest
 
 from sre_agent.errors import Unreachable
+from sre_agent.intake import STILL_FIRING
 from sre_agent.store import Store
+from sre_agent.store.book import IncidentFilters
 from tests.chaos.monkey import OwnPostgres
 from tests.conftest import copy_of
 from tests.serving.serving_builders import alert, body, node_alert, now, reception
@@ -65,6 +67,55 @@ async def test_a_resolved_notification_about_a_node_is_noted_because_nobody_look
     assert found.incident_id == 1
     assert (await store.book.find(1)).status == "open"
     assert [event.event_type for event in await store.events(1)] == ["webhook_received", "webhook_received"]
+
+
+async def test_a_problem_is_over_when_the_last_of_its_alerts_is(store: Store, database: str) -> None:
+    door = reception(store)
+    one, other = {"prometheus_replica": "a"}, {"prometheus_replica": "b"}
+    await door.accept(body([alert(**one), alert(**other)]))
+    for mixed in ([(one, "firing"), (other, "resolved")], [(other, "resolved"), (one, "firing")]):
+        found = await door.accept(body([alert(status=status, **replica) for replica, status in mixed]))
+        assert (await store.book.find(1)).status == "open"
+        assert [each.reason for each in found if each.alert.status == "resolved"] == [STILL_FIRING]
+    await door.accept(body([alert(status="resolved", **one), alert(status="resolved", **other)]))
+    assert (await store.book.find(1)).status == "resolved"
+    assert ask(database, "select count(*) from incidents") == [(1,)]
+
+
+async def test_an_alert_that_does_not_say_when_it_began_opens_again_what_a_person_resolved(store: Store) -> None:
+    door, undated = reception(store), alert()
+    del undated["startsAt"]
+    (first,) = await door.accept(body([undated]))
+    assert first.incident_id is not None
+    await store.book.resolve(first.incident_id, by="a test", reason=None, now=now())
+    (again,) = await door.accept(body([undated]))
+    assert (again.opened, again.incident_id) == (True, first.incident_id + 1)
+
+
+async def test_a_node_is_not_waited_for_while_another_alert_of_its_problem_fires(store: Store, database: str) -> None:
+    door = reception(store)
+    ending = node_alert(status="resolved")
+    ending["labels"]["prometheus_replica"] = "b"
+    await door.accept(body([node_alert(), ending]))
+    assert ask(database, "select status, over_seq from incidents") == [("open", None)]
+
+
+@pytest.mark.parametrize(
+    ("statuses", "open_at_the_end"),
+    [
+        pytest.param("a+ b+ a- b-", False, id="both begin and end"),
+        pytest.param("a+ a- b-", False, id="one began and both end"),
+        pytest.param("a- a+", True, id="one ends and begins anew"),
+        pytest.param("a+ a-", False, id="one begins and ends"),
+        pytest.param("a- a+ b-", True, id="one begins anew, another ends"),
+    ],
+)
+async def test_what_an_alert_says_last_counts(store: Store, statuses: str, open_at_the_end: bool) -> None:
+    words = {"+": "firing", "-": "resolved"}
+    said = [alert(prometheus_replica=each[0], status=words[each[1]]) for each in statuses.split()]
+    await reception(store).accept(body(said))
+    (newest,) = (await store.book.page(IncidentFilters(), limit=1)).incidents
+    assert (newest.status == "open") is open_at_the_end
 
 
 @pytest.fixture
