@@ -148,7 +148,10 @@ class Reception:
 def _characters(payload: Payload) -> int:
     """How much there is to look through."""
     texts = (text for alert in payload.alerts for held in (alert.labels, alert.annotations) for text in held.items())
-    return sum(len(name) + len(value) for name, value in texts)
+    looked_through = sum(len(name) + len(value) for name, value in texts)
+    looked_through += sum(len(alert.generator_url) + len(alert.fingerprint) for alert in payload.alerts)
+    looked_through += sum(len(each.path) + len(each.reason) for each in payload.rejected)
+    return looked_through + len(payload.receiver) + len(payload.external_url) + len(payload.group_key or "")
 
 
 async def _failure(committing: Coroutine[Any, Any, None]) -> BaseException | None:

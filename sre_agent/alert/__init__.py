@@ -34,7 +34,7 @@ MOST_ALERTS = 50_000
 
 
 LONGEST_TEXT = 2**16
-"""The most characters of a label or an annotation. Looking for secrets in a longer one would hold up everybody else."""
+"""The most characters of a text. Looking for secrets in a longer one would hold up everybody else."""
 
 
 class BadPayload(BadInput):
@@ -224,9 +224,7 @@ def _string_map(value: Any, path: str) -> dict[str, str]:
         if not isinstance(text, str):
             raise Fault(member(path, name), f"{kind_of(text)}, but must be a string")
         if len(name) > LONGEST_TEXT or len(text) > LONGEST_TEXT:
-            raise Fault(
-                member(path, name[:80]), f"{max(len(name), len(text))} characters; at most {LONGEST_TEXT} are taken"
-            )
+            raise Fault(member(path, name), f"{max(len(name), len(text))} characters; at most {LONGEST_TEXT} are taken")
         if _unstorable(name) or _unstorable(text):
             raise Fault(member(path, name), "holds a NUL or half a surrogate pair, which is no text")
     return value
@@ -271,5 +269,5 @@ def _count(value: Any) -> int:
 
 
 def _text(value: Any) -> str:
-    """A string that can be stored, an empty one for anything else: none of these fields decides a thing."""
-    return _UNSTORABLE.sub("\ufffd", value) if isinstance(value, str) else ""
+    """A string that can be stored, cut at LONGEST_TEXT; an empty one for anything else: none of these decides."""
+    return _UNSTORABLE.sub("\ufffd", value[:LONGEST_TEXT]) if isinstance(value, str) else ""

@@ -12,6 +12,9 @@ from typing import Any, NoReturn
 MAX_BYTES = 32 * 2**20
 """The largest body that is read, in bytes."""
 
+LONGEST_SHOWN = 80
+"""The most characters of a key or a value that a message repeats."""
+
 
 class Fault(Exception):
     """What is wrong, and where: a JSON path or a byte position."""
@@ -101,13 +104,15 @@ def refuse_repeated_keys(value: Any, path: str, *, without: str | None = None) -
 
 
 def member(path: str, key: str) -> str:
+    """The JSON path of a member; a key that is long is cut."""
+    key = key[:LONGEST_SHOWN]
     return f"{path}.{key}" if key.isidentifier() and key.isascii() else f"{path}[{shown(key)}]"
 
 
 def shown(value: Any) -> str:
     """A value as JSON in pure ASCII, cut where it is long: safe to print on a terminal."""
     text = json.dumps(value, default=str)
-    return text if len(text) <= 80 else f"{text[:80]}…"
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
 
 
 def kind_of(value: Any) -> str:

@@ -18,6 +18,9 @@ from sre_agent.web.site import site_of
 AT_ONCE = 32 * 2**10
 """A body up to here is parsed where it arrives: a thread would take longer. Beyond, others must not wait for it."""
 
+MOST_TOLD = 20
+"""So many alerts of one body that cannot be read are logged each, the others by their number: all are kept with it."""
+
 SOURCE = "body"
 
 log = get_logger(__name__)
@@ -48,6 +51,8 @@ def _count(payload: Payload, *, opened: int) -> None:
     if payload.truncated_alerts:
         metrics.TRUNCATED.add(by=payload.truncated_alerts)
         log.warning("webhook.truncated", left_out=payload.truncated_alerts, receiver=payload.receiver)
-    for rejected in payload.rejected:
-        metrics.REJECTED.add()
+    metrics.REJECTED.add(by=len(payload.rejected))
+    for rejected in payload.rejected[:MOST_TOLD]:
         log.warning("webhook.alert_rejected", path=rejected.path, reason=rejected.reason)
+    if len(payload.rejected) > MOST_TOLD:
+        log.warning("webhook.more_alerts_rejected", more=len(payload.rejected) - MOST_TOLD, receiver=payload.receiver)

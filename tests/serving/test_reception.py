@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -9,13 +10,18 @@ from typing import Any
 import psycopg
 import pytest
 
+from sre_agent.alert import LONGEST_TEXT, Payload
 from sre_agent.errors import Unreachable
-from sre_agent.intake import STILL_FIRING
+from sre_agent.incident import Origin
+from sre_agent.intake import STILL_FIRING, Sender
+from sre_agent.reception import IN_THREAD, Reception
+from sre_agent.run import Mode
+from sre_agent.runbook import Runbooks
 from sre_agent.store import Store
 from sre_agent.store.book import IncidentFilters
 from tests.chaos.monkey import OwnPostgres
 from tests.conftest import copy_of
-from tests.serving.serving_builders import alert, body, node_alert, now, reception
+from tests.serving.serving_builders import RUNBOOKS, SETTINGS, alert, body, node_alert, now, reception
 from tests.web.servers import until
 
 ROUNDS = 5
@@ -116,6 +122,45 @@ async def test_what_an_alert_says_last_counts(store: Store, statuses: str, open_
     await reception(store).accept(body(said))
     (newest,) = (await store.book.page(IncidentFilters(), limit=1)).incidents
     assert (newest.status == "open") is open_at_the_end
+
+
+LONG = "x" * (IN_THREAD + 1)
+
+
+@pytest.mark.parametrize(
+    "long",
+    [
+        pytest.param(body([alert(note=LONG)]), id="a label"),
+        pytest.param(body([alert() | {"generatorURL": LONG}]), id="generatorURL"),
+        pytest.param(body([alert() | {"fingerprint": LONG}]), id="a fingerprint"),
+        pytest.param(body([alert()], receiver=LONG), id="the receiver"),
+        pytest.param(body([alert()], externalURL=LONG), id="externalURL"),
+        pytest.param(body([alert()], groupKey=LONG), id="the group key"),
+        pytest.param(body([alert(), *[{"labels": {"a": 1}}] * 1000]), id="alerts that cannot be read"),
+    ],
+)
+async def test_whatever_makes_a_body_long_nobody_waits_for_it_on_the_event_loop(store: Store, long: Payload) -> None:
+    prepared_in: list[threading.Thread] = []
+
+    def runbooks() -> Runbooks:
+        prepared_in.append(threading.current_thread())
+        return RUNBOOKS
+
+    door = Reception(
+        store,
+        sender=Sender(origin=Origin.LIVE, scope="live", mode=Mode.RECOMMEND),
+        runbooks=runbooks,
+        settings=SETTINGS,
+        clock=now,
+    )
+    await door.accept(long)
+    assert prepared_in[0] is not threading.current_thread()
+
+
+def test_no_text_of_an_alert_is_without_end() -> None:
+    endless = "x" * (LONGEST_TEXT + 1)
+    (found,) = body([alert() | {"generatorURL": endless, "fingerprint": endless}]).alerts
+    assert {len(found.generator_url), len(found.fingerprint)} == {LONGEST_TEXT}
 
 
 @pytest.fixture

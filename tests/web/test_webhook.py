@@ -15,6 +15,7 @@ from sre_agent.embedded_postgres import running
 from sre_agent.incident import IncidentStatus
 from sre_agent.store.book import IncidentFilters
 from sre_agent.store.migrations import migrate
+from sre_agent.web.webhook import MOST_TOLD
 from tests.web.servers import Answer, Served, alert, payload, served, until
 
 
@@ -53,6 +54,23 @@ async def test_one_bad_alert_does_not_lose_the_others(server: Served) -> None:
     assert (await server.deliver(payload(alert(), bad, alert(pod="app-2")))).status == 200
     assert sorted(map(str, await stored(server))) == ["app-1", "app-2"]
     assert metrics.REJECTED.counts[()] == rejected + 1
+
+
+async def test_many_bad_alerts_are_counted_and_do_not_fill_the_log(
+    server: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    rejected = metrics.REJECTED.counts.get((), 0)
+    bad = [{"labels": {"alertname": number}} for number in range(1000)]
+    assert (await server.deliver(payload(alert(), *bad))).status == 200
+    assert metrics.REJECTED.counts[()] == rejected + 1000
+    told = [record for record in caplog.records if record.getMessage().startswith("webhook.")]
+    assert len(told) == MOST_TOLD + 1
+
+
+async def test_a_fault_in_a_key_without_end_is_told_in_few_words(server: Served) -> None:
+    answer = await server.post("/alertmanager", b'{"alerts":[{"labels":{"%b":1}}]}' % (b"x" * 2**20))
+    assert answer.status == 400
+    assert answer.error["path"] == f"$.alerts[0].labels.{'x' * 80}"
 
 
 async def test_what_is_counted_is_what_was_stored(server: Served) -> None:
