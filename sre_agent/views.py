@@ -208,6 +208,11 @@ class Detail:
     events: tuple[EventRow, ...]
     past: tuple[PastIncident, ...]
 
+    @property
+    def left_out(self) -> int:
+        """How many older events are kept beside these."""
+        return self.events[-1].seq - len(self.events) if self.events else 0
+
     def as_json(self) -> dict[str, Any]:
         """The document of GET /api/incidents/{id}."""
         analyses = [each.payload.get("analysis_markdown") for each in self.events if each.event_type is _ANALYSIS]
@@ -219,9 +224,13 @@ async def read_detail(store: Store, incident_id: int) -> Detail:
     return await detail_of(store, await store.book.find(incident_id))
 
 
-async def detail_of(store: Store, incident: Incident) -> Detail:
-    """What is kept about an incident. Raises Unreachable."""
-    events, past = await asyncio.gather(store.events(incident.id), store.history.similar(incident))
+async def detail_of(store: Store, incident: Incident, *, newest: int | None = None) -> Detail:
+    """What is kept about an incident; with `newest` so many events, and of those before the last one of each type.
+
+    Raises Unreachable.
+    """
+    reading = store.events(incident.id) if newest is None else store.newest_events(incident.id, most=newest)
+    events, past = await asyncio.gather(reading, store.history.similar(incident))
     return Detail(incident=incident, events=tuple(events), past=tuple(past))
 
 

@@ -33,5 +33,23 @@ select id, origin, scope, cluster, fingerprint, dedup_key, alertname, namespace,
 -- name: events
 select id, seq, ts, event_type, payload, encode(prev_hash, 'hex') as prev_hash, encode(hash, 'hex') as hash, run_id
   from incident_events
+ where incident_id = %(incident_id)s and seq > %(after)s
+ order by seq
+ limit %(most)s;
+
+-- name: newest_events
+with newest as (
+    select seq
+      from incident_events
+     where incident_id = %(incident_id)s
+     order by seq desc
+     limit %(most)s),
+before as (
+    select max(seq) as seq
+      from incident_events
+     where incident_id = %(incident_id)s and seq < (select min(seq) from newest)
+     group by event_type)
+select id, seq, ts, event_type, payload, encode(prev_hash, 'hex') as prev_hash, encode(hash, 'hex') as hash, run_id
+  from incident_events join (select seq from before union all select seq from newest) as shown using (seq)
  where incident_id = %(incident_id)s
  order by seq;

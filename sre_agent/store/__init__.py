@@ -18,9 +18,10 @@ from sre_agent.store.rows import (
     Problem,
     Receipt,
 )
-from sre_agent.store.store import Store
+from sre_agent.store.store import EVENTS_AT_ONCE, Store
 
 __all__ = [
+    "EVENTS_AT_ONCE",
     "ActiveRun",
     "Change",
     "BrakeState",

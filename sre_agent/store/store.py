@@ -56,6 +56,8 @@ ENDS = frozenset(
 )
 """What a run can be when a worker lets go of it."""
 
+EVENTS_AT_ONCE = 500
+
 
 class Store:
     """The database behind a pool of connections. Every method raises Unreachable when the server is away."""
@@ -285,7 +287,25 @@ class Store:
 
     async def events(self, incident_id: int) -> list[EventRow]:
         """The events of an incident, oldest first; empty where there is no such incident."""
-        return [EventRow.from_row(row) for row in await self.database.rows("events", incident_id=incident_id)]
+        return [event async for part in self.events_in_parts(incident_id) for event in part]
+
+    async def events_in_parts(self, incident_id: int) -> AsyncIterator[list[EventRow]]:
+        """The same, EVENTS_AT_ONCE at a time.
+
+        An alert that fires for months leaves so many that, read at once, nobody else would be answered meanwhile.
+        """
+        after, more = 0, True
+        while more:
+            rows = await self.database.rows("events", incident_id=incident_id, after=after, most=EVENTS_AT_ONCE)
+            more = len(rows) == EVENTS_AT_ONCE
+            if rows:
+                after = rows[-1]["seq"]
+                yield [EventRow.from_row(row) for row in rows]
+
+    async def newest_events(self, incident_id: int, *, most: int) -> list[EventRow]:
+        """The newest events, oldest first, and of those before them the last one of each type."""
+        rows = await self.database.rows("newest_events", incident_id=incident_id, most=most)
+        return [EventRow.from_row(row) for row in rows]
 
     async def schema_is_current(self) -> bool:
         """Whether every shipped migration is applied, or skipped for a missing extension."""

@@ -7,8 +7,10 @@ from aiohttp import web
 
 from sre_agent import views
 from sre_agent.analysis import COMPOSED, Author, ComposedAuthor, regenerate
+from sre_agent.errors import SreAgentError
 from sre_agent.log import get_logger
 from sre_agent.status import pause_json
+from sre_agent.store import EVENTS_AT_ONCE
 from sre_agent.store.book import Decision
 from sre_agent.web.body import SMALL, read_body, read_words
 from sre_agent.web.errors import Refused, dumps
@@ -30,9 +32,37 @@ async def incidents(request: web.Request) -> web.Response:
     return _json(views.page_json(page))
 
 
-async def incident(request: web.Request) -> web.Response:
+async def incident(request: web.Request) -> web.StreamResponse:
     """GET /api/incidents/{id}: one incident, its events, its newest analysis, similar ones of the past."""
-    return _json(await views.detail(site_of(request).service.store, incident_id(request)))
+    store = site_of(request).service.store
+    found = await store.book.find(incident_id(request))
+    seen = await views.detail_of(store, found, newest=EVENTS_AT_ONCE)
+    if not seen.left_out:
+        return _json(seen.as_json())
+    response = web.StreamResponse(headers={"Content-Type": "application/json; charset=utf-8"})
+    await response.prepare(request)
+    if request.method != "HEAD":
+        await _tell_all(request, response, seen)
+    return response
+
+
+async def _tell_all(request: web.Request, response: web.StreamResponse, seen: views.Detail) -> None:
+    """The document, its events as they are read: no number of them is too much for this process."""
+    document = seen.as_json()
+    before, after = f'{{"incident":{dumps(document["incident"])},"events":[', document.keys() - {"incident", "events"}
+    try:
+        async for part in site_of(request).service.store.events_in_parts(seen.incident.id):
+            texts = [dumps(views.event_json(event, seen.incident.id)) for event in part]
+            await response.write(f"{before}{','.join(texts)}".encode())
+            before = ","
+        rest = ",".join(f"{dumps(name)}:{dumps(document[name])}" for name in sorted(after))
+        await response.write(f"],{rest}}}".encode())
+    except ConnectionError:
+        log.debug("request.reader_gone", path=request.path)
+    except SreAgentError as error:
+        log.warning("request.cut_off", path=request.path, error=str(error))
+        if request.transport is not None:
+            request.transport.abort()  # half a document must not look like a whole one
 
 
 async def runbook(request: web.Request) -> web.Response:

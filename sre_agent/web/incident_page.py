@@ -28,7 +28,7 @@ from sre_agent.web.site import site_of
 from sre_agent.web.story import words_of_alert
 
 MOST_EVENTS = 1000
-"""Of a timeline; more are in the document. What the answer says is of all of them."""
+"""Of a timeline; more are in the document. Of what is older, the last event of each type still says how it stands."""
 
 
 async def incident_page(
@@ -37,11 +37,24 @@ async def incident_page(
     store, identifier = site_of(request).service.store, incident_id(request)
     found = await store.book.find(identifier)
     seen, past, running, again_at = await asyncio.gather(
-        views.detail_of(store, found),
+        views.detail_of(store, found, newest=MOST_EVENTS),
         store.history.facts(found, as_of=datetime.now(UTC)),
         store.history.run_under_way(identifier),
         store.history.looks_again_at(identifier),
     )
+    told = {"code": code, "fault": fault, "refusal": refusal, "reason": reason}
+    # A long timeline takes a while: others are answered meanwhile.
+    return await asyncio.to_thread(_shown, request, seen, past, running, again_at, **told)
+
+
+def _shown(
+    request: web.Request,
+    seen: views.Detail,
+    past: PatternFacts,
+    running: str | None,
+    again_at: datetime | None,
+    **told: Any,
+) -> web.Response:
     document = seen.as_json()
     events = document["events"][-MOST_EVENTS:]
     outcome, mark = _outcome(document)
@@ -52,7 +65,6 @@ async def incident_page(
     return page(
         request,
         "incident.html",
-        code=code,
         document=document,
         events=events,
         says=words_of_alert(document["incident"]["annotations"]),
@@ -83,10 +95,8 @@ async def incident_page(
         older_analyses=analyses[1:],
         patterns=[html_of(pattern.sentence, here) for pattern in patterns_of(case)],
         charts=_charts(past, [seen.incident.created_at, *(entry.created_at for entry in seen.past)]),
-        left_out=len(document["events"]) - len(events),
-        fault=fault,
-        refusal=refusal,
-        reason=reason,
+        left_out=seen.left_out + len(document["events"]) - len(events),
+        **told,
     )
 
 
