@@ -41,10 +41,14 @@ async def sign_in(request: web.Request) -> web.StreamResponse:
         log.warning("sign_in.refused")
         return page(request, "sign_in.html", code=403, next=back, wrong=True, lost=False)
     answered = see_other(back)
-    answered.set_cookie(
-        COOKIE, cookie, max_age=LIFE_SECONDS, httponly=True, samesite="Lax", secure=request.secure, path="/"
-    )
+    secure = _by_https(request)
+    answered.set_cookie(COOKIE, cookie, max_age=LIFE_SECONDS, httponly=True, samesite="Lax", secure=secure, path="/")
     return answered
+
+
+def _by_https(request: web.Request) -> bool:
+    """Whether the browser came by HTTPS: to this server, or to a proxy in front of it, as its own Origin says."""
+    return request.secure or request.headers.get("Origin", "").lower().startswith("https://")
 
 
 async def sign_out(request: web.Request) -> web.StreamResponse:

@@ -103,6 +103,17 @@ async def test_the_cookie_is_for_this_server_s_http_alone_and_is_no_token(starte
     assert OPERATOR not in browser.cookie
 
 
+@pytest.mark.parametrize(("scheme", "secure"), [("http", ""), ("https", True)])
+async def test_behind_a_proxy_that_speaks_https_the_cookie_is_for_https_alone(
+    started: Served, scheme: str, secure: bool | str
+) -> None:
+    host = started.url.removeprefix("http://")
+    form = {"token": OPERATOR, "next": "/"}
+    signed = await Browser(started).ask("POST", "/sign-in", form, Origin=f"{scheme}://{host}")
+    given: SimpleCookie = SimpleCookie(signed.headers["Set-Cookie"])
+    assert given[COOKIE]["secure"] == secure
+
+
 @pytest.mark.parametrize(("path", "form"), WRITES)
 async def test_a_viewer_reads_and_an_operator_acts(started: Served, path: str, form: dict[str, str]) -> None:
     viewer, operator, before = Browser(started), Browser(started), await state(started)
