@@ -17,7 +17,17 @@ from sre_agent.cluster.port import Cluster
 from sre_agent.errors import BadInput
 from sre_agent.executor import Assignment, run_incident
 from sre_agent.incident import LIVE_SCOPE, Origin
-from sre_agent.intake import Admission, Sender, cluster_of, identify, receive
+from sre_agent.intake import (
+    STILL_FIRING,
+    Admission,
+    Sender,
+    cluster_of,
+    entry_for,
+    identify,
+    ignored_by,
+    outlived,
+    receive,
+)
 from sre_agent.parts import Part
 from sre_agent.queue import InlineQueue
 from sre_agent.redaction import redact_text
@@ -102,10 +112,21 @@ async def play(
     def clock() -> datetime:
         return part.now
 
+    sender = Sender(origin=part.origin, scope=scope, mode=mode, by_hand=part.origin is Origin.LIVE)
+    left = outlived(
+        [
+            (alert, entry_for(alert, sender, agent.runbooks, settings, now=part.now))
+            for alert in part.payload.alerts
+            if ignored_by(alert, settings) is None
+        ]
+    )
     for alert in part.payload.alerts:
+        if alert.index in left:
+            yield _skipped(part, Admission(alert=alert, incident_id=None, run_id=None, reason=STILL_FIRING))
+            continue
         (admission,) = await receive(
             [alert],
-            sender=Sender(origin=part.origin, scope=scope, mode=mode, by_hand=part.origin is Origin.LIVE),
+            sender=sender,
             store=agent.store,
             queue=queue,
             runbooks=agent.runbooks,

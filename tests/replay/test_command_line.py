@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from sre_agent.cli.main import run
+from sre_agent.intake import STILL_FIRING
 from sre_agent.resources import data_path
 
 COMMAND = str(Path(sys.executable).parent / "sre-agent")
@@ -57,6 +58,18 @@ def test_a_run_has_every_key_that_others_rely_on(capsys: pytest.CaptureFixture[s
     assert run_["writes"] == []
     (planned,) = run_["planned_writes"]
     assert planned.keys() == {"verb", "resource", "subresource", "namespace", "name", "body"}
+
+
+def test_the_end_of_one_alert_does_not_end_the_incident_of_another_of_its_problem(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    firing = json.loads((OOM / "payload.json").read_text())["alerts"][0]
+    ended = firing | {"status": "resolved", "labels": firing["labels"] | {"instance": "10.244.9.9:8080"}}
+    found = document(capsys, body(tmp_path, firing, ended), "--snapshot", str(OOM / "cluster.yaml"))
+    (run_,), (left,) = found["runs"], found["skipped"]
+    assert left["reason"] == STILL_FIRING
+    assert run(["show", str(run_["incident_id"]), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["incident"]["status"] == "open"
 
 
 def test_without_a_cluster_the_plan_is_printed_and_nothing_is_stored(
