@@ -259,13 +259,14 @@ def fingerprint(labels: Mapping[str, str]) -> str:
 
 def _group_key(value: Any) -> str | None:
     """The group key as text; some senders give a number."""
-    if isinstance(value, Decimal | float):
+    if isinstance(value, Decimal | float | int) and not isinstance(value, bool):
         return str(value)
     return _text(value) or None
 
 
 def _count(value: Any) -> int:
-    return int(value) if isinstance(value, Decimal) and 0 <= value < 2**63 else 0
+    number = isinstance(value, Decimal | int) and not isinstance(value, bool)
+    return int(value) if number and 0 <= value < 2**63 else 0
 
 
 def _text(value: Any) -> str:

@@ -7,10 +7,14 @@ beyond a float, and where in the bytes a fault is.
 import json
 import re
 from decimal import Decimal
+from itertools import islice
 from typing import Any, NoReturn
 
 MAX_BYTES = 32 * 2**20
 """The largest body that is read, in bytes."""
+
+MOST_VALUES = 2_000_000
+"""The most values of a document: more than 50,000 alerts have. Small ones take fifty times the memory of their text."""
 
 LONGEST_SHOWN = 80
 """The most characters of a key or a value that a message repeats."""
@@ -32,9 +36,11 @@ class _Repeated(dict[str, Any]):
 
 
 def decode(body: bytes) -> tuple[Any, bool]:
-    """The JSON document, and whether any object in it repeats a key. Integers come as Decimal."""
+    """The JSON document, and whether any object in it repeats a key. Integers come as Decimal where they are long."""
     if len(body) > MAX_BYTES:
         raise Fault("body", f"{len(body)} bytes; at most {MAX_BYTES} ({MAX_BYTES >> 20} MiB) are taken")
+    if body.count(b",") > MOST_VALUES and _holds_more_values(body, MOST_VALUES):
+        raise Fault("body", f"more than {MOST_VALUES} values, which is no payload")
     bom = 3 if body.startswith(b"\xef\xbb\xbf") else 0
     try:
         text = body[bom:].decode()
@@ -57,13 +63,27 @@ def decode(body: bytes) -> tuple[Any, bool]:
 
     try:
         return (
-            json.loads(text, object_pairs_hook=members, parse_int=Decimal, parse_constant=refuse_constant),
+            json.loads(text, object_pairs_hook=members, parse_int=_integer, parse_constant=refuse_constant),
             repeated,
         )
     except json.JSONDecodeError as error:
         raise Fault(_place(text, error.pos, bom), f"not JSON: {error.msg}") from None
     except RecursionError:
         raise Fault("body", "nested too deeply to be a payload") from None
+
+
+_STRING_OR_COMMA = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|,', re.DOTALL)
+
+
+def _holds_more_values(body: bytes, most: int) -> bool:
+    """By the commas outside of strings: those of a long text are none."""
+    commas = (match for match in _STRING_OR_COMMA.finditer(body) if match[0] == b",")
+    return next(islice(commas, most, None), None) is not None
+
+
+def _integer(text: str) -> int | Decimal:
+    """An int takes the square of its length to read, and a small one no memory."""
+    return int(text) if len(text) < 20 else Decimal(text)
 
 
 def _with_repeated_key(pairs: list[tuple[str, Any]]) -> _Repeated:

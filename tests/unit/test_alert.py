@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from sre_agent import alert
 from sre_agent.alert import LONGEST_TEXT, MOST_ALERTS, Alert, AlertStatus, BadPayload, Payload, fingerprint, parse
+from sre_agent.alert.decode import MOST_VALUES
 from sre_agent.errors import BadInput
 
 LABELS = {"alertname": "KubePodCrashLooping", "namespace": "demo", "pod": "app-1"}
@@ -311,7 +312,13 @@ def test_the_group_key_becomes_text(given_key: str, key: str | None) -> None:
     assert payload.group_key == payload.alerts[0].group_key == key
 
 
-@pytest.mark.parametrize("value", ["-1", "1.5", '"3"', "null", "1" * 30])
+def test_commas_in_a_text_are_no_values() -> None:
+    many = {"status": "firing", "labels": GOOD["labels"], "annotations": {"list": "a," * (LONGEST_TEXT // 2)}}
+    alerts = [many] * (2 * MOST_VALUES // LONGEST_TEXT + 1)
+    assert len(parse(json.dumps({"alerts": alerts}).encode(), source="x").alerts) == len(alerts)
+
+
+@pytest.mark.parametrize("value", ["-1", "1.5", '"3"', "null", "true", "1" * 30])
 def test_a_truncation_count_that_is_none_counts_as_zero(value: str) -> None:
     assert parse(f'{{"alerts": [], "truncatedAlerts": {value}}}'.encode(), source="x").truncated_alerts == 0
 

@@ -11,6 +11,7 @@ import pytest
 from sre_agent import metrics
 from sre_agent.agent import POSTGRES_DIRECTORY
 from sre_agent.alert import LONGEST_TEXT, MAX_BYTES, MOST_ALERTS
+from sre_agent.alert.decode import MOST_VALUES
 from sre_agent.embedded_postgres import running
 from sre_agent.incident import IncidentStatus
 from sre_agent.store.book import IncidentFilters
@@ -107,6 +108,7 @@ def _counted() -> dict[str, metrics.Counter]:
         pytest.param(b'{"alerts":[{"labels":{"a":"\\u0000"}}]}', "$.alerts[0].labels.a", id="a NUL"),
         pytest.param(b"[" * 100_000, "body", id="nested without end"),
         pytest.param(b'{"alerts":[' + b"[" * 100_000, "body", id="alerts nested without end"),
+        pytest.param(b'{"alerts":[],"x":[' + b"0," * MOST_VALUES + b"0]}", "body", id="more values than a payload has"),
         pytest.param(
             b'{"alerts":[' + b",".join([b"1"] * (MOST_ALERTS + 1)) + b"]}", "$.alerts", id="more alerts than are taken"
         ),
