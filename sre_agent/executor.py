@@ -32,8 +32,9 @@ from sre_agent.resumption import look_back
 from sre_agent.routing import route
 from sre_agent.run import RunRecord, RunStatus, StepRecord, StepStatus
 from sre_agent.runbook import UNKNOWN_ID, Runbooks, Step
-from sre_agent.settings import Settings
+from sre_agent.settings import UNNAMED, Settings
 from sre_agent.store import LostFence, Store
+from sre_agent.store.columns import name_column
 from sre_agent.store.history_rows import Surroundings
 from sre_agent.target import Subject, Target, Unbound, bind, subject_of
 from sre_agent.tools.registry import TOOLS, actionable, subject_of_runbook
@@ -158,10 +159,25 @@ async def _look_into(walk: Walk, investigator: Investigator) -> None:
 async def _bind(walk: Walk, subject: Subject | None) -> Target | Unbound:
     if walk.no_cluster is not None:
         return Unbound(reason=walk.no_cluster, allowed_by=WHERE_FROM)
-    named, ours = walk.assignment.alert.labels.get("cluster"), walk.settings.cluster_name
-    if named and ours is not None and named != ours:
-        return Unbound(reason=f"the alert is about cluster {named}; this agent acts in {ours}")
+    other = await _other_cluster(walk)
+    if other is not None:
+        return Unbound(reason=f"the alert is about cluster {other}; this agent acts in {walk.settings.cluster_name}")
     return await bind(walk.assignment.alert, subject, walk.cluster)
+
+
+async def _other_cluster(walk: Walk) -> str | None:
+    """The cluster that the run is about, where it is not this agent's; None where it is, or where nobody can tell.
+
+    An alert without a label `cluster` is about the cluster of whoever took it in, and agents of several clusters may
+    share a store.
+    """
+    ours = walk.settings.cluster_name
+    if ours is None:
+        return None
+    if named := walk.assignment.alert.labels.get("cluster"):
+        return named if named != ours else None
+    incident = await walk.store.incident(walk.assignment.incident_id)
+    return None if incident is None or incident.cluster in {name_column(ours), UNNAMED} else incident.cluster
 
 
 async def _take_step(walk: Walk, step: Step, target: Target) -> StepRecord:

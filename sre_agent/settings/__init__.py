@@ -20,6 +20,7 @@ from sre_agent.settings.table import PREFIX, SETTINGS, Setting
 
 __all__ = [
     "SETTINGS",
+    "UNNAMED",
     "Address",
     "Link",
     "PolicyRule",
@@ -31,6 +32,9 @@ __all__ = [
     "load",
 ]
 
+
+UNNAMED = "unknown"
+"""What a cluster is called where CLUSTER_NAME is not set."""
 
 TOGETHER = {
     "SRE_AGENT_WEBHOOK_USER": "SRE_AGENT_WEBHOOK_PASSWORD",
@@ -144,7 +148,7 @@ class Settings:
     @property
     def cluster(self) -> str:
         """The cluster's name as it is stored and shown."""
-        return self.cluster_name or "unknown"
+        return self.cluster_name or UNNAMED
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

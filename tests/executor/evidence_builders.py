@@ -83,8 +83,10 @@ async def run_on(
     scope: str | None = None,
     origin: Origin = Origin.REPLAY,
     now: datetime | None = None,
+    received_by: str | None = None,
     **environment: str,
 ) -> RunRecord:
+    """A run of an alert. `received_by` names the cluster of the agent that takes the alert in, where it is another."""
     alert, settings, queue = alert or alert_of(), load_settings({"HOME": "/", **environment}), InlineQueue()
     now, scope = now or alert.starts_at or EPOCH, scope or str(uuid4())
     (admission,) = await receive(
@@ -93,7 +95,7 @@ async def run_on(
         store=store,
         queue=queue,
         runbooks=RUNBOOKS,
-        settings=settings,
+        settings=settings if received_by is None else replace(settings, cluster_name=received_by),
         cluster=None,
         now=now,
     )
