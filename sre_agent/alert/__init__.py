@@ -19,6 +19,7 @@ from sre_agent.times import parse_moment
 __all__ = [
     "MAX_BYTES",
     "MOST_ALERTS",
+    "MOST_TEXT",
     "Alert",
     "AlertStatus",
     "BadPayload",
@@ -35,6 +36,9 @@ MOST_ALERTS = 50_000
 
 LONGEST_TEXT = 2**16
 """The most characters of a text. Looking for secrets in a longer one would hold up everybody else."""
+
+MOST_TEXT = 2**19
+"""The most characters of an alert's labels and annotations together: every list of incidents reads them."""
 
 
 class BadPayload(BadInput):
@@ -161,12 +165,15 @@ def _alert(entry: Any, index: int, path: str, group_status: Any, group_key: str 
         raise Fault(path, "neither a status nor an alertname; this is not an alert of Alertmanager")
     starts_at = _time(entry.get("startsAt"), f"{path}.startsAt")
     ends_at = _time(entry.get("endsAt"), f"{path}.endsAt")
-    annotations = entry.get("annotations")
+    annotations = {} if entry.get("annotations") is None else _string_map(entry["annotations"], f"{path}.annotations")
+    held = sum(len(name) + len(text) for texts in (labels, annotations) for name, text in texts.items())
+    if held > MOST_TEXT:
+        raise Fault(path, f"{held} characters in labels and annotations; at most {MOST_TEXT} are taken")
     return Alert(
         index=index,
         status=_status(entry.get("status"), path, group_status, starts_at, ends_at),
         labels=labels,
-        annotations={} if annotations is None else _string_map(annotations, f"{path}.annotations"),
+        annotations=annotations,
         starts_at=starts_at,
         ends_at=ends_at,
         fingerprint=_text(entry.get("fingerprint")).strip() or fingerprint(labels),

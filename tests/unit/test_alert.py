@@ -10,7 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sre_agent import alert
-from sre_agent.alert import LONGEST_TEXT, MOST_ALERTS, Alert, AlertStatus, BadPayload, Payload, fingerprint, parse
+from sre_agent.alert import (
+    LONGEST_TEXT,
+    MOST_ALERTS,
+    MOST_TEXT,
+    Alert,
+    AlertStatus,
+    BadPayload,
+    Payload,
+    fingerprint,
+    parse,
+)
 from sre_agent.alert.decode import MOST_VALUES
 from sre_agent.errors import BadInput
 
@@ -310,6 +320,18 @@ def test_an_unknown_group_status_is_named_where_an_alert_needs_it() -> None:
 def test_the_group_key_becomes_text(given_key: str, key: str | None) -> None:
     payload = parse(f'{{"groupKey": {given_key}, "alerts": [{json.dumps(GOOD)}]}}'.encode(), source="x")
     assert payload.group_key == payload.alerts[0].group_key == key
+
+
+def test_an_alert_with_texts_without_end_is_refused_and_the_others_are_taken() -> None:
+    many = {f"a{number:02}": "x" * (LONGEST_TEXT - 3) for number in range(MOST_TEXT // LONGEST_TEXT)}
+    of_a_label = sum(len(name) + len(text) for name, text in LABELS.items())
+    fits = {"labels": {}, "annotations": many}
+    bad = {"labels": LABELS, "annotations": many}
+    payload = parse(json.dumps({"alerts": [GOOD, fits, bad]}).encode(), source="x")
+    assert len(payload.alerts) == 2
+    (rejected,) = payload.rejected
+    assert rejected.path == "$.alerts[2]"
+    assert rejected.reason.startswith(f"{MOST_TEXT + of_a_label} characters in labels and annotations")
 
 
 def test_commas_in_a_text_are_no_values() -> None:
