@@ -114,7 +114,9 @@ class Access:
     def open_or_shut(self, parts: Mapping[str, Need] = PARTS) -> Iterator[str]:
         """What a person should know about the parts that no credential is set for."""
         for part, need in parts.items():
-            if self.closed and not self.guards(need):
+            if need is Need.READ and self.visitors and not self.loopback:
+                yield f"{part} is read by everybody who can reach it: SRE_AGENT_VISITORS is on"
+            elif self.closed and not self.guards(need):
                 yield f"{part} is shut: set {need.given_by}"
             elif not self.loopback and not self.guards(need):
                 yield f"{part} is open to everybody who can reach it: set {need.given_by}"

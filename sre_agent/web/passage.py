@@ -79,7 +79,7 @@ def passage(
     for each in routes:
         app.router.add_route(each.method, each.path, each.handler, expect_handler=_expected)
         if each.method == "GET" and not each.lasting:
-            app.router.add_route("HEAD", each.path, each.handler)
+            app.router.add_route("HEAD", each.path, each.handler, expect_handler=_expected)
     app.on_response_prepare.append(_add_headers)
     return app
 

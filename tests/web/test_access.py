@@ -14,7 +14,7 @@ from sre_agent.web.access import Access, Need, is_loopback
 from sre_agent.web.app import ROUTES
 from sre_agent.web.passage import Route
 from tests.web.conftest import Serve
-from tests.web.servers import payload
+from tests.web.servers import Served, payload
 
 WEBHOOK, OPERATOR, VIEWER = "webhook-token-1", "operator-token-2", "viewer-token-3"
 PASSWORD = "pass:word-4"
@@ -189,6 +189,21 @@ def test_beyond_loopback_without_any_credential_it_does_not_start() -> None:
     insecure.require_some_key()
     insecure.admit(None, Need.ACT)
     assert [said.split(" is ")[0] for said in insecure.open_or_shut()] == ["the webhook", "the API"]
+
+
+def test_that_visitors_read_is_told_at_the_start() -> None:
+    settings = load({"HOME": "/", "SRE_AGENT_VISITORS": "on", "SRE_AGENT_WEBHOOK_TOKEN": "w" * 20})
+    beyond = Access.of(settings, loopback=False, insecure=False)
+    assert beyond.opens_to_all(Need.READ)
+    assert list(beyond.open_or_shut()) == ["the API is read by everybody who can reach it: SRE_AGENT_VISITORS is on"]
+    assert list(Access.of(settings, loopback=True, insecure=False).open_or_shut()) == []
+
+
+async def test_an_expectation_that_is_not_met_is_told_in_the_one_shape(server: Served) -> None:
+    for method in ("GET", "HEAD", "POST"):
+        path = "/alertmanager" if method == "POST" else "/api/incidents"
+        async with server.client.request(method, path, headers={"Expect": "wonders"}) as response:
+            assert (response.status, response.content_type) == (417, "application/json")
 
 
 @pytest.mark.parametrize("expect", [None, "100-continue"])
