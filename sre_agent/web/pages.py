@@ -101,7 +101,7 @@ async def decide(request: web.Request) -> web.StreamResponse:
     """POST /incident/{id}/decide: a person suppresses or resolves it."""
     identifier = incident_id(request)
     said = await form_of(request)
-    book, reason = site_of(request).service.store.book, said.get("reason", "").strip() or None
+    book, reason = site_of(request).service.store.book, said.get("reason", "").strip()[:LONGEST_TEXT] or None
     decided = {"suppress": book.suppress, "resolve": book.resolve}.get(said.get("what", ""))
     if decided is None:
         raise Refused(400, "the form says neither suppress nor resolve")
@@ -161,7 +161,7 @@ async def status(request: web.Request) -> web.Response:
 async def pause(request: web.Request) -> web.StreamResponse:
     """POST /status/pause: a person's stop, or go."""
     said = await form_of(request)
-    brakes, reason = site_of(request).service.store.brakes, said.get("reason", "").strip() or None
+    brakes, reason = site_of(request).service.store.brakes, said.get("reason", "").strip()[:LONGEST_TEXT] or None
     if said.get("what") == "pause":
         await brakes.pause(by=BY, reason=reason, until=None, now=_now())
     elif said.get("what") == "resume":

@@ -12,6 +12,7 @@ import pytest
 
 from sre_agent.sentences import answer, did_it_help, moment, what_next
 from sre_agent.web.app import ROUTES
+from sre_agent.web.body import LONGEST_TEXT
 from sre_agent.web.pages import _acts
 from sre_agent.web.rendering import HERE, POLICY
 from tests.analysis.scripted_model import NAME, scripted
@@ -564,6 +565,15 @@ async def test_an_older_analysis_says_where_the_newest_differs(played_server: Se
         assert older.one("div", class_="prose").all("h3")
     again = (await page_of(played_server, "/incident/2")).one("section", id="analysis")
     assert again.all("details", class_="older") == []
+
+
+async def test_a_reason_is_no_longer_by_a_form_than_by_the_api(server: Served) -> None:
+    await server.deliver(payload())
+    await server.post("/incident/1/decide", f"what=suppress&reason={'x' * 5000}")
+    assert (await server.store.events(1))[-1].payload["reason"].endswith(f": {'x' * LONGEST_TEXT}")
+    await server.post("/status/pause", f"what=pause&reason={'x' * 5000}")
+    (pause,) = (await server.get("/api/status")).body["pauses"]
+    assert pause["reason"] == "x" * LONGEST_TEXT
 
 
 async def test_a_person_s_word_is_kept_with_its_reason(server: Served) -> None:
