@@ -82,7 +82,8 @@ async def test_what_is_due_and_a_body_about_the_same_incidents_never_wait_for_ea
             "with known as (select id from incidents where id = %s for no key update) "
             "insert into runs (incident_id, runbook_id, runbook_sha256, mode, queued_at) "
             "select id, 'RB_OOM', '', 'recommend', now() from known "
-            "where not exists (select from runs where incident_id = known.id and finished_at is null)"
+            "where not exists (select from runs where incident_id = known.id and finished_at is null) "
+            "on conflict do nothing"
         )
         await webhook.execute(requeued, [2])
         queued = asyncio.create_task(store.queue.queue_due(now=now() + timedelta(seconds=1)))
