@@ -163,7 +163,7 @@ async def test_a_step_waits_no_longer_than_its_budget_however_patient_a_request_
         record = await run_guided(store, CASE, settings_of(server.environment, timeout=60.0, step=1.0))
     assert record.action_taken is not None
     assert "did not answer in time (at most 1 s)" in record.llm_trace[0]["why"]
-    assert 1.0 <= waited(record) < STEP_SECONDS
+    assert 0.9 <= waited(record) < STEP_SECONDS  # a little of the second went by before it was asked
 
 
 def waited(record: RunRecord) -> float:
