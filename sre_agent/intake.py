@@ -120,29 +120,30 @@ def entry_for(alert: Alert, sender: Sender, runbooks: Runbooks, settings: Settin
     return Over(problem=problem, reason=RESOLVED_NOTIFICATION)
 
 
-def outlived(entries: Sequence[tuple[Alert, Entry]]) -> set[int]:
+def outlived(told: Sequence[tuple[Alert, Problem]]) -> set[int]:
     """The indexes of the resolved alerts of one body whose problem goes on: another alert of that problem fires in it.
 
     A notification carries all alerts of its group. Two of one problem differ in labels that are no part of it: why a
     container waits, which replica of Prometheus or of an exporter saw it. The end of one is not the end of the problem.
     """
-    over = {entry.problem for _, entry in entries if not isinstance(entry, Firing)}
+    over = {problem for alert, problem in told if alert.status is AlertStatus.RESOLVED}
     stands = {
         (problem, frozenset(alert.labels.items())): alert.status  # a later alert of the same labels says how it is now
-        for alert, entry in entries
-        if (problem := _problem_of(entry)) in over
+        for alert, problem in told
+        if problem in over
     }
     firing = Counter(problem for (problem, _), status in stands.items() if status is AlertStatus.FIRING)
     left = set()
-    for alert, entry in entries:
-        if not isinstance(entry, Firing):
-            itself = stands[entry.problem, frozenset(alert.labels.items())] is AlertStatus.FIRING
-            if firing[entry.problem] > itself:
+    for alert, problem in told:
+        if alert.status is AlertStatus.RESOLVED:
+            itself = stands[problem, frozenset(alert.labels.items())] is AlertStatus.FIRING
+            if firing[problem] > itself:
                 left.add(alert.index)
     return left
 
 
-def _problem_of(entry: Entry) -> Problem:
+def problem_of(entry: Entry) -> Problem:
+    """The problem that an alert of a webhook is about."""
     return entry.new.problem if isinstance(entry, Firing) else entry.problem
 
 
@@ -252,7 +253,7 @@ def _problem(key: str, alert: Alert, sender: Sender, settings: Settings) -> Prob
 
 def _received(alert: Alert, settings: Settings) -> Event:
     return Event(
-        payload=WebhookReceived(
+        payload=WebhookReceived.model_construct(  # `parse` has seen to the types: to look again would copy every text
             labels=alert.labels,
             annotations=alert.annotations,
             cluster=cluster_of(alert, settings),

@@ -12,7 +12,7 @@ from typing import Any
 
 from sre_agent.alert import Alert, AlertStatus, Payload
 from sre_agent.errors import Unreachable
-from sre_agent.intake import STILL_FIRING, Admission, Sender, admitted, entry_for, ignored_by, outlived
+from sre_agent.intake import STILL_FIRING, Admission, Sender, admitted, entry_for, ignored_by, outlived, problem_of
 from sre_agent.redaction import redact, redact_text
 from sre_agent.runbook import Runbooks
 from sre_agent.settings import Settings
@@ -96,7 +96,7 @@ class Reception:
                 left[alert.index] = reason
                 continue
             entry = entry_for(alert, self._sender, runbooks, settings, now=now)
-            taken.append((alert, entry))
+            taken.append((alert, problem_of(entry)))
             texts.append(sealed(entry))
         left |= dict.fromkeys(outlived(taken), STILL_FIRING)
         entries = [text for (alert, _), text in zip(taken, texts, strict=True) if alert.index not in left]

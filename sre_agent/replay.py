@@ -26,6 +26,7 @@ from sre_agent.intake import (
     identify,
     ignored_by,
     outlived,
+    problem_of,
     receive,
 )
 from sre_agent.parts import Part
@@ -115,7 +116,7 @@ async def play(
     sender = Sender(origin=part.origin, scope=scope, mode=mode, by_hand=part.origin is Origin.LIVE)
     left = outlived(
         [
-            (alert, entry_for(alert, sender, agent.runbooks, settings, now=part.now))
+            (alert, problem_of(entry_for(alert, sender, agent.runbooks, settings, now=part.now)))
             for alert in part.payload.alerts
             if ignored_by(alert, settings) is None
         ]

@@ -17,6 +17,7 @@ INDEXED_BYTES = 512
 """The most that an indexed column takes: three of them still fit one index entry (2704 bytes)."""
 
 _DIGEST_DIGITS = 32
+_MOST_BYTES_OF_A_CHARACTER = 4
 _UNSTORABLE = {0: REPLACEMENT} | dict.fromkeys(range(0xD800, 0xE000), REPLACEMENT)
 
 
@@ -27,6 +28,8 @@ def parameters(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def indexed(text: str) -> str:
     """A text that fits an index: one that is too long is cut and ends in its SHA-256, so it stays itself."""
+    if len(text) <= INDEXED_BYTES // _MOST_BYTES_OF_A_CHARACTER:
+        return text
     encoded = _storable_text(text).encode()
     if len(encoded) <= INDEXED_BYTES:
         return text
@@ -51,10 +54,13 @@ def _storable_text(text: str) -> str:
     return text.translate(_UNSTORABLE)
 
 
+_encode = json.JSONEncoder(allow_nan=False).encode
+
+
 def json_text(value: Any) -> str:
     """JSON that jsonb takes. The quick look spares nearly every payload the walk."""
     try:
-        text = json.dumps(value, allow_nan=False)
+        text = _encode(value)
     except ValueError:
         return json.dumps(_storable(value))
     if "\\u0000" in text or "\\ud" in text:
